@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * lwIP's hooks (LWIP_HOOK_FILENAME): the places at which it asks adit.
+ */
+#ifndef ADIT_PORT_HOOKS_H
+#define ADIT_PORT_HOOKS_H
+
+#include "lwip/ip_addr.h"
+
+struct netif;
+struct pbuf;
+struct tcp_hdr;
+struct tcp_pcb;
+struct tcp_seg;
+
+/** Initial sequence number of a connection (RFC 6528): keyed hash of the 4-tuple plus a clock of 4 microseconds. */
+u32_t adit_port_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote, u16_t remote_port);
+#define LWIP_HOOK_TCP_ISN adit_port_isn
+
+/**
+ * Called when a segment's header is complete but for options and checksum. Adds nothing; remembers which MSS the segment
+ * is to be cut by. `pcb` is NULL for a RST that belongs to no connection.
+ */
+u32_t *adit_port_note_segment(const struct tcp_hdr *header, const struct tcp_pcb *pcb, u32_t *options);
+#define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS(p, header, pcb, options) adit_port_note_segment(header, pcb, options)
+
+/** Every address is on the link: whoever sends to us over Ethernet is asked for by neighbour discovery. */
+const ip6_addr_t *adit_port_next_hop6(const ip6_addr_t *destination);
+#define LWIP_HOOK_ND6_GET_GW(netif, destination) adit_port_next_hop6(destination)
+
+/** Longest segment that tcp_write makes (patch 0002): many times the MSS where somebody cuts it later. */
+u16_t adit_port_segment_limit(const struct tcp_pcb *pcb);
+#define LWIP_HOOK_TCP_SEGMENT_LIMIT(pcb) adit_port_segment_limit(pcb)
+
+/**
+ * Called before the head of the unsent queue is sent (patch 0002), with `window` = min(cwnd, send window): drops the part
+ * of it that has been acknowledged, and splits what the window does not take. Returns the head as it is afterwards.
+ */
+struct tcp_seg *adit_port_fit_segment(struct tcp_pcb *pcb, u32_t window);
+#define LWIP_HOOK_TCP_OUT_FIT(pcb, window) adit_port_fit_segment(pcb, window)
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * Memory of a stack: free lists by size, counted against the stack's budget.
+ *
+ * Everything that lwIP and src/stack allocate comes from here. Blocks are powers of two, each with a header of 16 bytes
+ * that remembers its size; a freed block goes to the head of its list and is the first to be used again, still warm.
+ * Taking and giving back cost a few instructions and no system call. Free blocks return to the system with the stack.
+ *
+ * Under the address sanitizer every block is the system's, so that it can tell who uses what after it was freed.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define KEEP_FREE_BLOCKS 0
+#else
+#define KEEP_FREE_BLOCKS 1
+#endif
+
+struct adit_port_block {
+  union {
+    struct adit_port_block *next; /* free */
+    size_t bytes;                 /* in use: size of the whole block */
+  } u;
+  _Alignas(16) unsigned char memory[];
+};
+_Static_assert(sizeof(struct adit_port_block) == 16, "a header of 16 bytes keeps what follows aligned");
+
+/* Index of the free list for blocks of `bytes`, or ADIT_PORT_SIZES when they are not kept. */
+static unsigned list_of(size_t bytes) {
+  if (bytes > (size_t)1 << ADIT_PORT_LARGEST) return ADIT_PORT_SIZES;
+  if (bytes <= (size_t)1 << ADIT_PORT_SMALLEST) return 0;
+  return (unsigned)(64 - __builtin_clzll((unsigned long long)bytes - 1)) - ADIT_PORT_SMALLEST;
+}
+
+void *adit_port_malloc(size_t size) {
+  struct adit_port *port = adit_port_current();
+  if (size > SIZE_MAX / 2) return NULL;
+  size_t bytes = size + sizeof(struct adit_port_block);
+  unsigned list = list_of(bytes);
+  if (list < ADIT_PORT_SIZES) bytes = (size_t)1 << (list + ADIT_PORT_SMALLEST);
+  if (bytes > port->options.budget_bytes - port->memory_bytes) return NULL;
+
+  struct adit_port_block *block = NULL;
+  if (KEEP_FREE_BLOCKS && list < ADIT_PORT_SIZES) block = port->free_blocks[list];
+  if (block) {
+    port->free_blocks[list] = block->u.next;
+  } else {
+    block = malloc(bytes);
+    if (!block) return NULL;
+  }
+  block->u.bytes = bytes;
+  port->memory_bytes += bytes;
+  return block->memory;
+}
+
+void *adit_port_calloc(size_t count, size_t size) {
+  size_t bytes;
+  if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  void *memory = adit_port_malloc(bytes);
+  return memory ? memset(memory, 0, bytes) : NULL;
+}
+
+void adit_port_free(void *memory) {
+  if (!memory) return;
+  struct adit_port *port = adit_port_current();
+  struct adit_port_block *block = (void *)((char *)memory - offsetof(struct adit_port_block, memory));
+  port->memory_bytes -= block->u.bytes;
+  unsigned list = list_of(block->u.bytes);
+  if (KEEP_FREE_BLOCKS && list < ADIT_PORT_SIZES) {
+    block->u.next = port->free_blocks[list];
+    port->free_blocks[list] = block;
+  } else {
+    free(block);
+  }
+}
+
+size_t adit_port_memory(const struct adit_port *port) {
+  return port->memory_bytes;
+}
+
+bool adit_port_has_room(const struct adit_port *port) {
+  size_t budget = port->options.budget_bytes;
+  return port->memory_bytes < budget - budget / 8;
+}
+
+void adit_port_memory_release(struct adit_port *port) {
+  LWIP_ASSERT("memory is still in use", port->memory_bytes == 0);
+  for (unsigned list = 0; list < ADIT_PORT_SIZES; list++) {
+    while (port->free_blocks[list]) {
+      struct adit_port_block *block = port->free_blocks[list];
+      port->free_blocks[list] = block->u.next;
+      free(block);
+    }
+  }
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * Large segments: lwIP queues up to 64 KiB as one segment, and whoever takes it cuts it by the MSS.
+ *
+ * lwIP sends a segment whole or not at all, so one that is longer than the window allows would wait for ever; after a
+ * retransmission time-out, when cwnd is one MSS, that is every large one. So the head of the unsent queue is fitted to
+ * the window before it is sent (patch 0002): what does not fit is split off, at a multiple of the MSS, and stays queued.
+ * A peer may also acknowledge a part of a large segment. When that is sent again, the acknowledged part has to go first:
+ * it would never be acknowledged a second time, and everything behind it would wait.
+ *
+ * Splitting copies no data that was lent (PBUF_ROM); both parts refer to it. Data that lwIP copied itself lies in the
+ * first part's memory, which is freed before the second part is done with, so that is copied.
+ */
+#include <string.h>
+
+#include "hooks.h"
+#include "lwip/memp.h"
+#include "lwip/priv/tcp_priv.h"
+#include "state.h"
+
+/* Headers of the largest TCP/IP packet without options of lwIP's: Ethernet, IPv6, TCP. pbuf lengths are 16 bits. */
+enum { HEADERS = 14 + 40 + 60 };
+
+u16_t adit_port_segment_limit(const struct tcp_pcb *pcb) {
+  uint32_t limit = adit_port_current()->options.segment_limit;
+  uint32_t payload = limit > HEADERS ? limit - HEADERS : 0;
+  uint32_t segments = pcb->mss ? payload / pcb->mss : 0;
+  return (u16_t)(segments > 1 ? segments * pcb->mss : pcb->mss);
+}
+
+/* A chain that holds what `pbuf` holds behind `offset`: lent data by reference, other data as a copy. */
+static struct pbuf *tail_of(const struct pbuf *pbuf, uint32_t offset) {
+  struct pbuf *tail = pbuf_alloc(PBUF_TRANSPORT, 0, PBUF_RAM);
+  if (!tail) return NULL;
+  for (; pbuf; pbuf = pbuf->next) {
+    if (offset >= pbuf->len) {
+      offset -= pbuf->len;
+      continue;
+    }
+    const uint8_t *data = (const uint8_t *)pbuf->payload + offset;
+    u16_t length = (u16_t)(pbuf->len - offset);
+    offset = 0;
+    bool lent = !(pbuf->type_internal & (PBUF_TYPE_FLAG_STRUCT_DATA_CONTIGUOUS | PBUF_TYPE_FLAG_DATA_VOLATILE));
+    struct pbuf *piece = pbuf_alloc(PBUF_RAW, length, lent ? PBUF_ROM : PBUF_RAM);
+    if (!piece) {
+      pbuf_free(tail);
+      return NULL;
+    }
+    if (lent) {
+      ((struct pbuf_rom *)piece)->payload = data;
+    } else {
+      memcpy(piece->payload, data, length);
+    }
+    pbuf_cat(tail, piece);
+  }
+  return tail;
+}
+
+/* Split the head of the unsent queue: `keep` bytes of payload stay, the rest becomes the segment behind it. */
+static bool split_head(struct tcp_pcb *pcb, u16_t keep) {
+  struct tcp_seg *head = pcb->unsent;
+  u16_t rest = (u16_t)(head->len - keep);
+  struct tcp_seg *behind = memp_malloc(MEMP_TCP_SEG);
+  if (!behind) return false;
+  struct pbuf *pbuf = tail_of(head->p, (uint32_t)head->p->tot_len - rest);
+  if (!pbuf) goto free_segment;
+  if (pbuf_add_header(pbuf, TCP_HLEN) != 0) goto free_pbuf;
+
+  /* PSH and FIN belong to the last byte. */
+  u16_t flags = TCPH_FLAGS(head->tcphdr);
+  u16_t moving = flags & (TCP_PSH | TCP_FIN);
+  struct tcp_hdr *header = pbuf->payload;
+  *header = (struct tcp_hdr){
+      .src = head->tcphdr->src,
+      .dest = head->tcphdr->dest,
+      .seqno = lwip_htonl(lwip_ntohl(head->tcphdr->seqno) + keep),
+  };
+  TCPH_HDRLEN_FLAGS_SET(header, TCP_HLEN / 4, moving);
+  *behind = (struct tcp_seg){.next = head->next, .p = pbuf, .len = rest, .flags = head->flags, .tcphdr = header};
+
+  pcb->snd_queuelen = (u16_t)(pcb->snd_queuelen - pbuf_clen(head->p));
+  pbuf_realloc(head->p, (u16_t)(head->p->tot_len - rest));
+  head->len = keep;
+  TCPH_FLAGS_SET(head->tcphdr, flags & ~moving);
+  head->next = behind;
+  pcb->snd_queuelen = (u16_t)(pcb->snd_queuelen + pbuf_clen(head->p) + pbuf_clen(pbuf));
+  return true;
+
+free_pbuf:
+  pbuf_free(pbuf);
+free_segment:
+  memp_free(MEMP_TCP_SEG, behind);
+  return false;
+}
+
+/* The head of the unsent queue has been acknowledged whole: as tcp_receive does with acknowledged segments. */
+static void drop_head(struct tcp_pcb *pcb) {
+  struct tcp_seg *head = pcb->unsent;
+  pcb->unsent = head->next;
+  pcb->snd_queuelen = (u16_t)(pcb->snd_queuelen - pbuf_clen(head->p));
+  pcb->snd_buf += head->len;
+  tcp_seg_free(head);
+}
+
+struct tcp_seg *adit_port_fit_segment(struct tcp_pcb *pcb, u32_t window) {
+  struct tcp_seg *head = pcb->unsent;
+  if (!head || head->len <= 1) return head;
+
+  u32_t first = lwip_ntohl(head->tcphdr->seqno);
+  if (TCP_SEQ_LT(first, pcb->lastack)) {
+    u32_t acked = pcb->lastack - first;
+    if (acked < head->len && !split_head(pcb, (u16_t)acked)) return head;
+    if (acked < TCP_TCPLEN(head) && acked >= head->len) return head; /* only its FIN is missing */
+    drop_head(pcb);
+    return adit_port_fit_segment(pcb, window);
+  }
+
+  u32_t used = first - pcb->lastack;
+  if (used >= window || head->len <= window - used || head->len <= pcb->mss) return head;
+  u32_t room = window - used;
+  u32_t keep = room / pcb->mss * pcb->mss;
+  /* Less than an MSS: worth sending when it is half of what the peer has ever offered (RFC 1122, 4.2.3.4). */
+  if (keep == 0 && room >= pcb->snd_wnd_max / 2) keep = room;
+  if (keep > 0) split_head(pcb, (u16_t)keep);
+  return head;
+}

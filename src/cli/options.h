@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * The options of all commands: one table, one parser, the same keys on the command line and in a YAML file.
+ */
+#ifndef ADIT_CLI_OPTIONS_H
+#define ADIT_CLI_OPTIONS_H
+
+#include <adit/address.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/** Most values of an option that may be given several times. */
+#define ADIT_CLI_LIST 64
+
+/** The largest MTU of a TUN device, and the largest of a TAP, whose frames carry 14 bytes of Ethernet header. */
+#define ADIT_CLI_MTU_TUN 65535
+#define ADIT_CLI_MTU_TAP (65535 - 14)
+
+/** Room for one message. */
+#define ADIT_CLI_MESSAGE 768
+
+/** The rows of the option table. */
+enum adit_cli_option_id {
+  ADIT_CLI_DEV,
+  ADIT_CLI_TAP,
+  ADIT_CLI_BRIDGE,
+  ADIT_CLI_FD,
+  ADIT_CLI_ADDRESS,
+  ADIT_CLI_ANSWER,
+  ADIT_CLI_MTU,
+  ADIT_CLI_QUEUES,
+  ADIT_CLI_OFFLOAD,
+  ADIT_CLI_NO_OFFLOAD,
+  ADIT_CLI_HEX,
+  ADIT_CLI_FORMAT,
+  ADIT_CLI_COUNT,
+  ADIT_CLI_SWAP,
+  ADIT_CLI_OUT,
+  ADIT_CLI_CONFIG,
+  ADIT_CLI_VERBOSE,
+  ADIT_CLI_QUIET,
+  ADIT_CLI_HELP,
+  ADIT_CLI_OPTION_IDS
+};
+
+/** A set of options has this bit for each. */
+#define ADIT_CLI_BIT(id) (UINT32_C(1) << (id))
+
+/** What every command takes. */
+#define ADIT_CLI_COMMON_OPTIONS                                                                                        \
+  (ADIT_CLI_BIT(ADIT_CLI_CONFIG) | ADIT_CLI_BIT(ADIT_CLI_VERBOSE) | ADIT_CLI_BIT(ADIT_CLI_QUIET) |                     \
+   ADIT_CLI_BIT(ADIT_CLI_HELP))
+
+/** What every command takes that opens a device. */
+#define ADIT_CLI_DEVICE_OPTIONS                                                                                        \
+  (ADIT_CLI_BIT(ADIT_CLI_DEV) | ADIT_CLI_BIT(ADIT_CLI_TAP) | ADIT_CLI_BIT(ADIT_CLI_BRIDGE) |                           \
+   ADIT_CLI_BIT(ADIT_CLI_FD) | ADIT_CLI_BIT(ADIT_CLI_ADDRESS) | ADIT_CLI_BIT(ADIT_CLI_MTU) |                           \
+   ADIT_CLI_BIT(ADIT_CLI_NO_OFFLOAD))
+
+/** How `adit dump` prints a packet. */
+enum adit_cli_format {
+  ADIT_CLI_FORMAT_LINE,   /**< time, addresses, protocol, flags, length */
+  ADIT_CLI_FORMAT_HEX,    /**< that, and its bytes as sixteen hexadecimal numbers a line */
+  ADIT_CLI_FORMAT_DECIMAL /**< its bytes as decimal numbers, one packet a line */
+};
+
+/** Whether packets may be larger than the MTU on their way between kernel and program. */
+enum adit_cli_offload {
+  ADIT_CLI_OFFLOAD_DEFAULT, /**< what suits the command */
+  ADIT_CLI_OFFLOAD_ON,
+  ADIT_CLI_OFFLOAD_OFF
+};
+
+/** Networks or addresses given, in order. */
+struct adit_cli_cidrs {
+  adit_cidr item[ADIT_CLI_LIST];
+  size_t count;
+};
+
+struct adit_cli_command;
+
+/**
+ * What the command line and the file say. A value that nobody gave has its default. Strings are borrowed from argv or
+ * owned by `owned`; both live until adit_cli_options_free.
+ */
+struct adit_cli_options {
+  const struct adit_cli_command *command;
+  uint32_t given;     /**< set of ADIT_CLI_BIT: options that somebody gave */
+  uint32_t from_file; /**< those of them that the file gave */
+
+  const char *dev;    /**< --dev; NULL = the kernel chooses a name */
+  const char *bridge; /**< --bridge; NULL = none */
+  const char *out;    /**< --out; NULL = none */
+  const char *config; /**< --config; NULL = none */
+  struct adit_cli_cidrs address; /**< --address: of the kernel's side. Empty = the default of adit_cli_open */
+  struct adit_cli_cidrs answer;  /**< --answer: what the stack answers for. Empty = see adit_cli_answers */
+  uint64_t mtu;    /**< --mtu; 0 = not given */
+  uint64_t queues; /**< --queues; 1 when not given */
+  uint64_t count;  /**< --count; 0 = without end */
+  uint64_t fd;     /**< --fd; only valid with its bit in `given` */
+  int tap;         /**< --tap: 1 */
+  int swap;        /**< --swap: 1 */
+  int help;        /**< --help: 1 */
+  int format;      /**< --format, --hex: enum adit_cli_format */
+  int offload;     /**< --offload, --no-offload: enum adit_cli_offload */
+  int verbosity;   /**< --verbose: 1, --quiet: -1 */
+
+  char **operands;      /**< what stands beside the options; borrowed from argv */
+  size_t operand_count; /**< their number, within the bounds of the command */
+
+  char **owned;       /**< strings that came from the file */
+  size_t owned_count;
+};
+
+/** Kinds of values. */
+enum adit_cli_kind {
+  ADIT_CLI_KIND_SET,    /**< takes no argument: stores `value` in an int. In a file: true or false */
+  ADIT_CLI_KIND_NUMBER, /**< a decimal number from `min` to `max`, in a uint64_t */
+  ADIT_CLI_KIND_NAME,   /**< name of an interface, 1..15 bytes */
+  ADIT_CLI_KIND_PATH,   /**< name of a file */
+  ADIT_CLI_KIND_CHOICE, /**< one of `choices`; its index in an int */
+  ADIT_CLI_KIND_HOST,   /**< address and prefix of a host, appended to a struct adit_cli_cidrs */
+  ADIT_CLI_KIND_NETWORK /**< address and prefix of a network, appended to a struct adit_cli_cidrs */
+};
+
+/** One row of the option table. */
+struct adit_cli_option {
+  const char *name;           /**< without "--"; also the key in a file */
+  char letter;                /**< short form, or 0 */
+  enum adit_cli_kind kind;    /**< what its argument is */
+  bool command_line_only;     /**< is no key of a file */
+  size_t offset;              /**< of the field in struct adit_cli_options; options that share it exclude each other */
+  const char *argument;       /**< name of the argument in the help text, NULL for ADIT_CLI_KIND_SET */
+  const char *example;        /**< an argument that is right */
+  int value;                  /**< ADIT_CLI_KIND_SET */
+  uint64_t min;               /**< ADIT_CLI_KIND_NUMBER */
+  uint64_t max;               /**< ADIT_CLI_KIND_NUMBER */
+  const char *const *choices; /**< ADIT_CLI_KIND_CHOICE, ends with NULL */
+  const char *help;           /**< lines of the help text, separated by newlines */
+};
+
+/** The table, indexed by enum adit_cli_option_id. */
+extern const struct adit_cli_option adit_cli_option_table[ADIT_CLI_OPTION_IDS];
+
+/** A message that says what, why and what to do, without "adit COMMAND: " before it and newline behind it. */
+struct adit_cli_error {
+  char text[ADIT_CLI_MESSAGE];
+};
+
+/** Append to a message; what does not fit is cut. */
+void adit_cli_error_add(struct adit_cli_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/** Write a message. Returns -EINVAL, so that it can be returned. */
+int adit_cli_error(struct adit_cli_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/**
+ * Read the arguments of `command` (`argv[0]` is not looked at), then the file that --config names, where the command line
+ * left room for it, and check that they fit together. `argv` is put in another order and must live as long as `options`.
+ *
+ * Returns 0; -EINVAL with a message for wrong usage; another negative errno with a message when the file cannot be read.
+ * With --help nothing else is checked. `options` needs adit_cli_options_free in every case.
+ */
+int adit_cli_options_parse(const struct adit_cli_command *command, int argc, char **argv,
+                           struct adit_cli_options *options, struct adit_cli_error *error);
+
+/** Free what the options own. */
+void adit_cli_options_free(struct adit_cli_options *options);
+
+/** Whether an option was given, on the command line or in the file. */
+bool adit_cli_given(const struct adit_cli_options *options, enum adit_cli_option_id id);
+
+/**
+ * Set one option from text ("true" or "false" for ADIT_CLI_KIND_SET). `text` is borrowed; it must live as long as
+ * `options`.
+ * Returns 0, or -EINVAL with a message that begins with the text.
+ */
+int adit_cli_option_set(const struct adit_cli_command *command, enum adit_cli_option_id id, const char *text,
+                        struct adit_cli_options *options, struct adit_cli_error *error);
+
+/** How to call an option in a message: "--mtu", or "mtu (in FILE)" when the file gave it. `text` has `size` bytes. */
+const char *adit_cli_option_spell(const struct adit_cli_options *options, enum adit_cli_option_id id, char *text,
+                                  size_t size);
+
+/** Look a name up among the options. Returns its id, or ADIT_CLI_OPTION_IDS. */
+enum adit_cli_option_id adit_cli_option_find(const char *name);
+
+/**
+ * Append to the message where else `name` would be right: the option of `command` that it resembles, or the commands that
+ * take an option of that very name. `dashes` is what stands before an option: "--", or "" for keys of a file.
+ */
+void adit_cli_option_suggest(const struct adit_cli_command *command, const char *name, const char *dashes,
+                             struct adit_cli_error *error);
+
+/** Print the options of a command as help text, one or more lines each. */
+void adit_cli_options_help(const struct adit_cli_command *command, FILE *out);
+
+#endif

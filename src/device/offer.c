@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * TUNSETOFFLOAD, step by step.
+ *
+ * The ioctl speaks of what the device hands to us only. What we may write needs no consent: a kernel that reads the
+ * vnet header at all (2.6.27) cuts TCP and finishes checksums. UDP segmentation came to both directions at once (6.2),
+ * so that its consent in one direction answers for the other.
+ *
+ * The kernel refuses the whole set with EINVAL when it does not know one bit of it.
+ */
+#include "device/offer.h"
+
+#include <linux/if_tun.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/utsname.h>
+
+/* linux/if_tun.h knows them since Linux 6.2. */
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
+/* From most to least. */
+static const struct {
+  unsigned flags;
+  struct adit_offer offer;
+} steps[] = {
+    {TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6, {.uso = true}},
+    {TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
+     {.lacks = "kernel without UDP segmentation offload (USO, Linux 6.2): UDP datagrams come one at a time"}},
+    {TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6,
+     {.lacks = "kernel without USO and without ECN in TCP segmentation offload: UDP datagrams and TCP segments that "
+               "carry ECN bits come one at a time"}},
+    {TUN_F_CSUM, {.lacks = "kernel without segmentation offload: packets come one at a time and throughput is lower"}},
+    {0, {.lacks = "kernel without offloads (TUNSETOFFLOAD): packets come one at a time and throughput is lower"}},
+};
+
+struct adit_offer adit_offer_all(int fd) {
+  size_t i = 0;
+  while (i + 1 < sizeof steps / sizeof steps[0] && ioctl(fd, TUNSETOFFLOAD, (unsigned long)steps[i].flags) != 0) i++;
+  if (i + 1 == sizeof steps / sizeof steps[0]) adit_offer_nothing(fd);
+  return steps[i].offer;
+}
+
+void adit_offer_nothing(int fd) {
+  /* Refused only where there is nothing to be taken back. */
+  ioctl(fd, TUNSETOFFLOAD, 0UL);
+}
+
+bool adit_offer_kernel_reads_uso(void) {
+  struct utsname name;
+  unsigned major, minor;
+  if (uname(&name) != 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2) return false;
+  return major > 6 || (major == 6 && minor >= 2);
+}

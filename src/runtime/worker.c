@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * A worker: one thread with one device queue, one stack, its buffers and its application.
+ *
+ * A turn:
+ *   1. wait     until the device is readable, a message, a socket, a timer or the stack's deadline; at once (without
+ *               sleeping) when the last burst ended at its bound, because more packets wait then
+ *   2. clock    the stack is told the time, which does what became due
+ *   3. events   mailbox, sockets; the device is only noted
+ *   4. burst    read and input, at most ADIT_WORKER_BURST packets or until the device has none
+ *   5. flush    `readable` events, ACKs and data go out; deferred work and timers, and a flush for what they did
+ *   6. reap     release; publish the numbers
+ * So a packet costs one read and what it makes the stack send one write each; the wait, the clock and the numbers are
+ * paid once a burst.
+ *
+ * Time before packets (2 before 4): what a packet makes the stack note (round-trip times, deadlines) is then of this
+ * turn and not of the last one, which may be seconds ago.
+ *
+ * Writes that the kernel does not take are counted and forgotten: to the peer it is loss, which TCP repairs and UDP
+ * knows. A TUN never says EAGAIN to a write (it drops by itself); a socket that was handed in may. Reads that fail end
+ * the worker, except where the device says that only a packet was at fault, or memory: then reading pauses for
+ * PAUSE_NS, since the packet stays where it is and the fd stays readable.
+ *
+ * Lifetimes: new makes mailbox, loop and pool; the thread makes the stack (lwIP's state is the thread's) and the
+ * application's state, and unmakes them in reverse: stop, last flush, stack, state. The pool outlives the stack, which
+ * gives its buffers back. The mailbox outlives the thread, so that stop and call are safe at any time before free.
+ */
+#include "runtime/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+
+/* How long reading pauses when there is no memory for a packet. */
+#define PAUSE_NS UINT64_C(1000000)
+/* Rounds of deferred work in one turn; what is left then is done in the next one, after looking for packets. */
+#define WORK_ROUNDS 4
+
+enum state {
+  STATE_NEW,     /* made; there is no thread */
+  STATE_STARTED, /* a thread is there; to be joined once */
+  STATE_JOINED   /* it was joined, or could not start */
+};
+
+struct adit_worker {
+  struct adit_worker_options options;
+  struct adit_stack_events events; /* what the stack calls; the application's are reached through the functions below */
+  struct adit_mailbox mailbox;
+  struct adit_loop *loop;
+  struct adit_pool *pool;
+  struct adit_watch mailbox_watch;
+  struct adit_watch device_watch;
+  struct adit_timer pause;
+
+  /* Between the thread that starts it and its own; under `lock`. */
+  pthread_t thread;
+  enum state state;
+  pthread_mutex_t lock;
+  pthread_cond_t answered;
+  bool answer;     /* the thread has said whether it started */
+  int start_error; /* what it said */
+  int error;       /* why it ended; read after the join */
+
+  /* Its thread's own. */
+  struct adit_stack *stack;
+  void *state_of_application;
+  bool readable; /* the device may have packets */
+  bool hung_up;  /* epoll said that the device is gone */
+  bool stopping;
+  struct adit_stats stats;
+  struct adit_log_limit write_limit;
+  struct adit_log_limit pool_limit;
+
+  struct adit_stats_cell cell; /* read by everybody */
+};
+
+/* ---- between stack, device and application ----------------------------------------------------------------------- */
+
+static void write_packet(void *user, const struct adit_packet *packet) {
+  struct adit_worker *worker = user;
+  int error = adit_device_write(worker->options.device, packet);
+  if (error == 0) return;
+  if (error == -EAGAIN || error == -EWOULDBLOCK || error == -ENOBUFS) {
+    worker->stats.write_full++;
+    return;
+  }
+  worker->stats.write_errors++;
+  adit_log_limited(worker->options.log, &worker->write_limit, adit_loop_now(worker->loop), ADIT_LOG_WARNING, 0,
+                   "%s: a packet of %zu bytes was lost: writing failed: %s", adit_device_name(worker->options.device),
+                   packet->length, strerror(-error));
+}
+
+static void on_syn(void *user, struct adit_flow *flow) {
+  struct adit_worker *worker = user;
+  worker->options.application->syn(worker->state_of_application, flow);
+}
+
+static void on_datagram(void *user, const struct adit_datagram *datagram) {
+  struct adit_worker *worker = user;
+  worker->options.application->datagram(worker->state_of_application, datagram);
+}
+
+static void on_echo(void *user, const struct adit_echo *echo) {
+  struct adit_worker *worker = user;
+  worker->options.application->echo(worker->state_of_application, echo);
+}
+
+/* ---- a turn ------------------------------------------------------------------------------------------------------ */
+
+static void on_event(void *user, struct adit_watch *watch, uint32_t events) {
+  struct adit_worker *worker = user;
+  switch (watch->kind) {
+  case ADIT_WATCH_MAILBOX:
+    worker->stopping = !adit_mailbox_deliver(&worker->mailbox);
+    break;
+  case ADIT_WATCH_DEVICE:
+    worker->readable = true;
+    worker->hung_up = (events & (EPOLLERR | EPOLLHUP)) != 0;
+    break;
+  case ADIT_WATCH_SOCKET:
+    worker->options.application->socket(worker->state_of_application, watch, events);
+    break;
+  case ADIT_WATCH_KINDS:
+    break;
+  }
+}
+
+static void resume_reading(void *user, struct adit_timer *timer) {
+  struct adit_worker *worker = user;
+  (void)timer;
+  worker->readable = true;
+  adit_loop_rewatch(worker->loop, &worker->device_watch, EPOLLIN);
+}
+
+/* No memory for a packet: look away for a moment, in which the stack may give buffers back. */
+static void pause_reading(struct adit_worker *worker) {
+  uint64_t now_ns = adit_loop_now(worker->loop);
+  worker->stats.pool_empty++;
+  worker->readable = false;
+  if (adit_timers_set(adit_loop_timers(worker->loop), &worker->pause, now_ns + PAUSE_NS) == 0)
+    adit_loop_rewatch(worker->loop, &worker->device_watch, 0);
+  adit_log_limited(worker->options.log, &worker->pool_limit, now_ns, ADIT_LOG_WARNING, 0,
+                   "%s: reading paused: no memory for another packet", adit_device_name(worker->options.device));
+}
+
+/* Returns 0, or why the device cannot be read any more. */
+static int read_burst(struct adit_worker *worker) {
+  struct adit_device *device = worker->options.device;
+  bool hung_up = worker->hung_up;
+  worker->hung_up = false;
+  worker->stats.bursts++;
+  for (unsigned i = 0; i < ADIT_WORKER_BURST; i++) {
+    struct adit_buffer *buffer;
+    int got = adit_device_read(device, worker->pool, &buffer);
+    switch (got) {
+    case 1:
+      adit_stack_input(worker->stack, buffer);
+      break;
+    case -EBADMSG: /* counted by the device */
+    case -EINTR:
+      break;
+    case -EAGAIN:
+      worker->readable = false;
+      return hung_up && i == 0 ? -ENODEV : 0; /* nothing to read, and nothing will come: do not spin on it */
+    case -ENOBUFS:
+      pause_reading(worker);
+      return 0;
+    case 0:
+      return -EPIPE; /* an end that only a stream has: the other side of a socket that was handed in has closed it */
+    default:
+      return got;
+    }
+  }
+  return 0;
+}
+
+static void publish(struct adit_worker *worker) {
+  adit_stack_stats(worker->stack, &worker->stats.stack);
+  worker->stats.device_drops = adit_device_dropped(worker->options.device);
+  adit_stats_publish(&worker->cell, &worker->stats);
+}
+
+/* Returns 0, or why the worker cannot go on. */
+static int turn(struct adit_worker *worker) {
+  int count = adit_loop_wait(worker->loop, worker->readable ? 0 : adit_stack_deadline(worker->stack));
+  if (count < 0) {
+    adit_log_write(worker->options.log, ADIT_LOG_ERROR, 0, "worker %u: waiting for events failed: %s",
+                   worker->options.index, strerror(-count));
+    return count;
+  }
+  adit_stack_advance(worker->stack, adit_loop_now(worker->loop));
+  adit_loop_dispatch(worker->loop, on_event, worker);
+
+  int error = worker->readable && !worker->stopping ? read_burst(worker) : 0;
+
+  adit_stack_flush(worker->stack);
+  adit_loop_fire(worker->loop);
+  bool worked = true;
+  for (unsigned round = 0; worked && round < WORK_ROUNDS; round++) {
+    worked = adit_loop_work(worker->loop);
+    if (worked) adit_stack_flush(worker->stack);
+  }
+  adit_loop_reap(worker->loop);
+  publish(worker);
+  if (error)
+    adit_log_write(worker->options.log, ADIT_LOG_ERROR, 0, "%s: queue %u cannot be read any more: %s%s",
+                   adit_device_name(worker->options.device), worker->options.index, strerror(-error),
+                   error == -EBADFD || error == -ENODEV || error == -EIO ? " (the device was removed or set down)"
+                                                                         : "");
+  return error;
+}
+
+/* ---- its thread -------------------------------------------------------------------------------------------------- */
+
+static int make_stack(struct adit_worker *worker) {
+  const struct adit_application *application = worker->options.application;
+  struct adit_device *device = worker->options.device;
+  static const uint8_t no_secret[sizeof worker->options.stack->secret];
+
+  worker->events = (struct adit_stack_events){
+      .output = write_packet,
+      .syn = application->syn ? on_syn : NULL,
+      .datagram = application->datagram ? on_datagram : NULL,
+      .echo = application->echo ? on_echo : NULL,
+  };
+  struct adit_stack_options options = *worker->options.stack;
+  options.size = sizeof options;
+  options.events = &worker->events;
+  options.user = worker;
+  options.now_ns = adit_loop_clock(worker->loop);
+  options.offload = adit_device_offload(device);
+  options.ethernet = adit_device_link(device) == ADIT_LINK_ETHERNET;
+  if (memcmp(options.secret, no_secret, sizeof no_secret) == 0 &&
+      getrandom(options.secret, sizeof options.secret, 0) != sizeof options.secret)
+    return errno ? -errno : -EIO;
+  return adit_stack_new(&options, &worker->stack);
+}
+
+static void answer_start(struct adit_worker *worker, int error) {
+  pthread_mutex_lock(&worker->lock);
+  worker->answer = true;
+  worker->start_error = error;
+  pthread_cond_signal(&worker->answered);
+  pthread_mutex_unlock(&worker->lock);
+}
+
+static void *run(void *argument) {
+  struct adit_worker *worker = argument;
+  const struct adit_application *application = worker->options.application;
+  bool started = false;
+
+  adit_mailbox_own(&worker->mailbox);
+  int error = make_stack(worker);
+  if (error) goto no_stack;
+  error = application->start(worker->options.user, worker, &worker->state_of_application);
+  if (error) goto no_application;
+  error = adit_loop_watch(worker->loop, &worker->mailbox_watch, ADIT_WATCH_MAILBOX, worker->mailbox.fd, EPOLLIN);
+  if (error) goto no_mailbox;
+  error = adit_loop_watch(worker->loop, &worker->device_watch, ADIT_WATCH_DEVICE,
+                          adit_device_fd(worker->options.device), EPOLLIN);
+  if (error) goto no_device;
+
+  started = true;
+  publish(worker);
+  answer_start(worker, 0);
+  while (!worker->stopping && error == 0) error = turn(worker);
+
+  adit_loop_unwatch(worker->loop, &worker->device_watch, NULL);
+no_device:
+  adit_loop_unwatch(worker->loop, &worker->mailbox_watch, NULL);
+no_mailbox:
+  adit_mailbox_close(&worker->mailbox);
+  if (application->stop) application->stop(worker->state_of_application);
+  adit_stack_flush(worker->stack);
+  adit_loop_reap(worker->loop);
+  publish(worker);
+  adit_stack_free(worker->stack);
+  if (application->free) application->free(worker->state_of_application);
+  goto no_stack;
+no_application:
+  adit_stack_free(worker->stack);
+no_stack:
+  adit_mailbox_close(&worker->mailbox);
+  worker->error = error;
+  if (!started)
+    answer_start(worker, error);
+  else if (worker->options.ended)
+    worker->options.ended(worker->options.ended_user, worker->options.index, error);
+  return NULL;
+}
+
+/* ---- from other threads ------------------------------------------------------------------------------------------ */
+
+int adit_worker_new(const struct adit_worker_options *options, struct adit_worker **worker) {
+  if (!options->device || !options->stack || !options->application || !options->application->start ||
+      adit_device_fd(options->device) < 0)
+    return -EINVAL;
+  /* aligned_alloc: the cell keeps to cache lines of its own */
+  size_t room = (sizeof(struct adit_worker) + 63) / 64 * 64;
+  struct adit_worker *made = aligned_alloc(64, room);
+  if (!made) return -ENOMEM;
+  memset(made, 0, sizeof *made);
+  made->options = *options;
+  made->pause = (struct adit_timer){.fire = resume_reading, .user = made};
+
+  int error = adit_mailbox_init(&made->mailbox);
+  if (error) goto no_mailbox;
+  error = adit_loop_new(&made->loop);
+  if (error) goto no_loop;
+  error = adit_pool_new(0, &made->pool);
+  if (error) goto no_pool;
+  error = -pthread_mutex_init(&made->lock, NULL);
+  if (error) goto no_lock;
+  error = -pthread_cond_init(&made->answered, NULL);
+  if (error) goto no_condition;
+  *worker = made;
+  return 0;
+
+no_condition:
+  pthread_mutex_destroy(&made->lock);
+no_lock:
+  adit_pool_free(made->pool);
+no_pool:
+  adit_loop_free(made->loop);
+no_loop:
+  adit_mailbox_destroy(&made->mailbox);
+no_mailbox:
+  free(made);
+  return error;
+}
+
+/* The mask is the calling thread's own and is put back: signals stay with the threads that the program has. */
+static int make_thread(struct adit_worker *worker) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int error = -pthread_create(&worker->thread, NULL, run, worker);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (!error) {
+    char name[16];
+    snprintf(name, sizeof name, "adit-%u", worker->options.index);
+    pthread_setname_np(worker->thread, name); /* for `top -H`; not having it harms nobody */
+  }
+  return error;
+}
+
+int adit_worker_start(struct adit_worker *worker) {
+  if (worker->state != STATE_NEW) return -EALREADY;
+  int error = make_thread(worker);
+  if (error) {
+    adit_mailbox_close(&worker->mailbox);
+    worker->state = STATE_JOINED;
+    worker->error = error;
+    return error;
+  }
+  worker->state = STATE_STARTED;
+  pthread_mutex_lock(&worker->lock);
+  while (!worker->answer) pthread_cond_wait(&worker->answered, &worker->lock);
+  error = worker->start_error;
+  pthread_mutex_unlock(&worker->lock);
+  if (error) adit_worker_join(worker);
+  return error;
+}
+
+void adit_worker_stop(struct adit_worker *worker) {
+  adit_mailbox_stop(&worker->mailbox);
+}
+
+int adit_worker_join(struct adit_worker *worker) {
+  if (worker->state == STATE_STARTED) {
+    pthread_join(worker->thread, NULL);
+    worker->state = STATE_JOINED;
+  }
+  return worker->error;
+}
+
+void adit_worker_free(struct adit_worker *worker) {
+  if (!worker) return;
+  adit_worker_stop(worker);
+  adit_worker_join(worker);
+  adit_mailbox_close(&worker->mailbox);
+  pthread_cond_destroy(&worker->answered);
+  pthread_mutex_destroy(&worker->lock);
+  adit_loop_free(worker->loop);
+  adit_pool_free(worker->pool);
+  adit_mailbox_destroy(&worker->mailbox);
+  free(worker);
+}
+
+int adit_worker_post(struct adit_worker *worker, struct adit_message *message) {
+  return adit_mailbox_post(&worker->mailbox, message);
+}
+
+int adit_worker_call(struct adit_worker *worker, void (*run_there)(void *user), void *user) {
+  return adit_mailbox_call(&worker->mailbox, run_there, user);
+}
+
+void adit_worker_stats(const struct adit_worker *worker, struct adit_stats *sum) {
+  adit_stats_add(&worker->cell, sum);
+}
+
+unsigned adit_worker_index(const struct adit_worker *worker) {
+  return worker->options.index;
+}
+
+struct adit_stack *adit_worker_stack(struct adit_worker *worker) {
+  return worker->stack;
+}
+
+struct adit_loop *adit_worker_loop(struct adit_worker *worker) {
+  return worker->loop;
+}
+
+const struct adit_log *adit_worker_log(const struct adit_worker *worker) {
+  return worker->options.log;
+}

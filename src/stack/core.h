@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * What the files of src/stack share: the stack, its flows, and what each file does for the others.
+ */
+#ifndef ADIT_STACK_CORE_H
+#define ADIT_STACK_CORE_H
+
+#include <adit/stack.h>
+
+#include "lwip/pbuf.h"
+#include "lwip/tcp.h"
+#include "packet/header.h"
+#include "port.h"
+
+#define ADIT_SECOND UINT64_C(1000000000)
+#define ADIT_MILLISECOND UINT64_C(1000000)
+
+/* ---- a flow ----------------------------------------------------------------------------------------------------- */
+
+/** What is to be told to a flow's owner, or done for it, at the next flush (struct adit_flow, `pending`). */
+enum adit_flow_pending {
+  ADIT_PENDING_ACCEPT = 1 << 0,      /**< give the parked SYN to lwIP */
+  ADIT_PENDING_REFUSE = 1 << 1,      /**< answer the parked SYN with `refusal`, then forget the flow */
+  ADIT_PENDING_ESTABLISHED = 1 << 2, /**< event */
+  ADIT_PENDING_READABLE = 1 << 3,    /**< event */
+  ADIT_PENDING_PEER_CLOSED = 1 << 4, /**< event */
+  ADIT_PENDING_WRITABLE = 1 << 5,    /**< event */
+  ADIT_PENDING_CLOSED = 1 << 6,      /**< event, with `error`; the last one */
+  ADIT_PENDING_FIN = 1 << 7,         /**< end the sending side */
+  ADIT_PENDING_ABORT = 1 << 8        /**< reset the connection, then forget the flow */
+};
+
+/** Facts about a flow that last (struct adit_flow, `marks`). */
+enum adit_flow_marks {
+  ADIT_MARK_TOUCHED = 1 << 0,     /**< on the stack's list of touched flows */
+  ADIT_MARK_RELEASED = 1 << 1,    /**< its owner is done with it: no more events */
+  ADIT_MARK_WANTS_ROOM = 1 << 2,  /**< a write found too little room: `writable` is owed */
+  ADIT_MARK_PEER_CLOSED = 1 << 3, /**< FIN received */
+  ADIT_MARK_SHUT = 1 << 4,        /**< nothing more is to be written */
+  ADIT_MARK_HTTPD = 1 << 5,       /**< belongs to lwIP's httpd */
+  ADIT_MARK_LISTED = 1 << 6       /**< in the flow table */
+};
+
+struct adit_chunk;
+
+/** One TCP connection, from its SYN to the end of TIME-WAIT. See flow.c. */
+struct adit_flow {
+  struct adit_stack *stack;
+  struct adit_flow *next_in_table;   /**< chain of the flow table */
+  struct adit_flow *next_touched;    /**< list of touched flows */
+  struct adit_flow *parked_previous; /**< list of parked flows, the one whose last SYN is oldest first */
+  struct adit_flow *parked_next;
+  const struct adit_flow_events *events; /**< borrowed; NULL when nobody is attached */
+  void *user;
+  struct tcp_pcb *pcb; /**< lwIP's; NULL while parked and after the connection is gone */
+  uint8_t *syn;        /**< copy of the SYN's headers while parked, owned */
+  uint16_t syn_length;
+  uint16_t pending; /**< set of enum adit_flow_pending */
+  uint16_t marks;   /**< set of enum adit_flow_marks */
+  uint8_t state;    /**< enum adit_flow_state */
+  uint8_t refusal;  /**< enum adit_refusal */
+  int error;        /**< for ADIT_PENDING_CLOSED */
+  uint32_t hash;
+  uint32_t syn_sequence;
+  uint64_t parked_ns; /**< when the last SYN came */
+  uint64_t id;
+  adit_endpoint local;
+  adit_endpoint remote;
+
+  struct pbuf *received;      /**< in order, linked by `next`; tot_len and references between them do not count */
+  struct pbuf *received_tail;
+  struct pbuf *settled;       /**< last one known to hold no buffer for little data; NULL: look at all */
+  size_t received_bytes;      /**< not consumed yet */
+  uint32_t received_offset;   /**< bytes of the first one that are consumed */
+  uint32_t consumed;          /**< bytes by which the window is to open at the next flush */
+
+  struct adit_chunk *chunks; /**< memory of bytes written and not acknowledged, oldest first; see flow_write.c */
+  struct adit_chunk *chunks_tail;
+  uint64_t written; /**< bytes given to lwIP since the beginning */
+};
+
+/* ---- a stack ---------------------------------------------------------------------------------------------------- */
+
+/** A received packet that is being looked at. */
+struct adit_inbound {
+  struct adit_buffer *buffer; /**< borrowed */
+  uint8_t *ip;                /**< its IP header */
+  struct adit_header header;  /**< parsed */
+};
+
+struct adit_reassembly;
+
+struct adit_stack {
+  struct adit_port *port;
+  struct adit_pool *pool; /**< for packets put together here */
+  const struct adit_stack_events *events;
+  void *user;
+  uint32_t offload;
+  uint32_t mtu;
+  bool ethernet;
+  uint8_t mac[6];
+  adit_cidr *answer;
+  size_t answers;
+  adit_ip *except;
+  size_t excepts;
+  uint32_t send_bytes;
+
+  struct adit_flow **table; /**< flows by 4-tuple: chains */
+  uint32_t table_mask;
+  uint32_t table_count;
+  struct adit_flow *touched; /**< flows for which the next flush has something to do, in order */
+  struct adit_flow *touched_tail;
+  struct adit_flow *parked; /**< flows that wait for an answer */
+  struct adit_flow *parked_tail;
+  uint32_t parked_count;
+  uint32_t parked_limit;
+  uint64_t last_id;
+
+  struct tcp_pcb_listen *listener; /**< takes SYNs of accepted flows; its port is theirs for that moment */
+  struct tcp_pcb_listen *httpd;    /**< lwIP's httpd's, NULL until adit_httpd_start */
+  const struct adit_httpd_content *httpd_content;
+  void *httpd_user;
+  struct adit_flow *accepting; /**< whose SYN lwIP is looking at */
+  uint8_t pcb_slot;            /**< number of the extension of lwIP's pcbs that points to the flow */
+
+  struct adit_reassembly *reassemblies; /**< oldest first; see reassembly.c */
+  struct adit_reassembly *reassemblies_tail;
+  uint32_t reassembly_count;
+
+  const struct adit_inbound *inbound; /**< what the `datagram` or `echo` callback under way is about */
+  uint64_t tick_ns;                   /**< when lwIP's TCP timer is due next; UINT64_MAX: not needed */
+  uint64_t second_ns;                 /**< when the slow timers are due next; UINT64_MAX: not needed */
+  uint64_t icmp_refill_ns;            /**< token bucket for ICMP errors */
+  uint32_t icmp_tokens;
+  struct adit_stack_stats stats;
+};
+
+/** Count a dropped packet. */
+void adit_stack_drop(struct adit_stack *stack, enum adit_drop reason);
+
+/** Whether `ip` is an address that the stack answers for. */
+bool adit_stack_is(const struct adit_stack *stack, adit_ip ip);
+
+/* input.c */
+
+/** Deal with one IP packet in `buffer`, at `ip`. The buffer's reference is taken over. */
+void adit_input_ip(struct adit_stack *stack, struct adit_buffer *buffer, uint8_t *ip, size_t length);
+
+/* table.c */
+int adit_table_new(struct adit_stack *stack);
+struct adit_flow *adit_table_find(struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote,
+                                  uint32_t *hash);
+void adit_table_add(struct adit_stack *stack, struct adit_flow *flow);
+void adit_table_remove(struct adit_stack *stack, struct adit_flow *flow);
+
+/* syn.c */
+
+/** A SYN came for `flow`, or for none when NULL. */
+void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct adit_flow *flow, uint32_t hash);
+
+/** A RST came for a parked flow. */
+void adit_syn_reset(struct adit_flow *flow, const struct adit_inbound *in);
+
+/** Do what is pending for a parked flow. */
+void adit_syn_flush(struct adit_flow *flow);
+
+/** Give up flows whose client sends no SYN any more. */
+void adit_syn_expire(struct adit_stack *stack);
+
+/* flow.c */
+
+/** A flow that is in no list yet, or NULL when memory is out. */
+struct adit_flow *adit_flow_new(struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote);
+
+/** Have the next flush look at the flow. */
+void adit_flow_touch(struct adit_flow *flow);
+
+/** The connection is gone: say so, or forget the flow when nobody would hear it. */
+void adit_flow_gone(struct adit_flow *flow, int error);
+
+/** Free everything that the flow holds, and the flow. It must be in no list. */
+void adit_flow_free(struct adit_flow *flow);
+
+/** Events, then output, of all touched flows. */
+void adit_flow_flush(struct adit_stack *stack);
+
+/** The callbacks that tie a pcb to its flow, for a listening pcb. */
+extern const struct tcp_ext_arg_callbacks adit_flow_callbacks;
+
+/** lwIP's `accept` callback of the listening pcb. */
+err_t adit_flow_on_accept(void *arg, struct tcp_pcb *pcb, err_t err);
+
+/* flow_read.c */
+
+/** lwIP's `recv` callback. */
+err_t adit_flow_on_receive(void *arg, struct tcp_pcb *pcb, struct pbuf *pbuf, err_t err);
+
+/** Open the window by what was consumed. Returns whether the peer should be told at once. */
+bool adit_flow_open_window(struct adit_flow *flow);
+
+/** Let go of buffers of which only a small part is still needed. */
+void adit_flow_settle(struct adit_flow *flow);
+
+/** Free what was received. */
+void adit_flow_discard(struct adit_flow *flow);
+
+/* flow_write.c */
+
+/** Free the memory of bytes that have been acknowledged; note whether `writable` is due. */
+void adit_flow_reclaim(struct adit_flow *flow);
+
+/** Free all memory of bytes written. lwIP must hold none of them any more. */
+void adit_flow_free_chunks(struct adit_flow *flow);
+
+/* datagram.c, echo.c, reassembly.c */
+void adit_datagram_input(struct adit_stack *stack, struct adit_inbound *in);
+void adit_echo_input(struct adit_stack *stack, struct adit_inbound *in);
+
+/**
+ * Take a fragment. Returns the whole packet in a buffer that the caller owns, IP header at its `data`, once the last
+ * fragment is here; NULL before. The fragment's buffer is borrowed.
+ */
+struct adit_buffer *adit_reassembly_input(struct adit_stack *stack, const struct adit_inbound *in);
+void adit_reassembly_expire(struct adit_stack *stack);
+void adit_reassembly_free(struct adit_stack *stack);
+
+/* output.c */
+
+/** Send an IP packet with `protocol` from one address to another: header made here, fragmented where it is too long. */
+int adit_output_ip(struct adit_stack *stack, uint8_t protocol, adit_ip from, adit_ip to, const struct iovec *iov,
+                   unsigned iovcnt);
+
+/** Answer a SYN, at `ip`, with RST (RFC 9293, 3.10.7.1). */
+int adit_output_reset(struct adit_stack *stack, const uint8_t *ip, const struct adit_header *header);
+
+/** What lwIP sends (struct adit_port_options, `output`). */
+void adit_output_pbuf(void *user, struct pbuf *packet, unsigned link, uint16_t mss);
+
+/* unreachable.c */
+
+/** Answer the packet whose first bytes are `ip` with an ICMP error; silently not, when too many were sent of late. */
+int adit_output_unreachable(struct adit_stack *stack, const uint8_t *ip, size_t length, const struct adit_header *header,
+                            uint8_t type, uint8_t code);
+
+/* timer.c */
+
+/** A connection exists: the TCP timer has to run. */
+void adit_timer_need_tcp(struct adit_stack *stack);
+
+/** Something waits that the slow timers look after. */
+void adit_timer_need_second(struct adit_stack *stack);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * ICMP and ICMPv6 echo (RFC 792, RFC 4443 section 4). The reply carries the request's own data, from where it lies; its
+ * checksum is the request's, corrected for the one byte that changes (RFC 1624).
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "packet/icmp.h"
+#include "stack/core.h"
+
+enum { HEADER = 8, CHECKSUM = 2 };
+
+void adit_echo_input(struct adit_stack *stack, struct adit_inbound *in) {
+  const struct adit_header *header = &in->header;
+  uint8_t request = header->version == 4 ? ADIT_ICMP_ECHO : ADIT_ICMP6_ECHO;
+  uint8_t protocol = header->version == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+  if (header->protocol != protocol || header->icmp_type != request || header->icmp_code != 0) {
+    adit_stack_drop(stack, ADIT_DROP_PROTOCOL);
+    return;
+  }
+  stack->stats.echoes++;
+  struct iovec iov = {in->ip + header->payload, header->length - header->payload};
+  struct adit_echo echo = {
+      .local = header->destination,
+      .remote = header->source,
+      .id = header->icmp_id,
+      .sequence = header->icmp_sequence,
+      .iov = &iov,
+      .iovcnt = iov.iov_len > 0,
+      .length = iov.iov_len,
+      .ttl = header->ttl,
+  };
+  stack->inbound = in;
+  if (stack->events->echo) {
+    stack->events->echo(stack->user, &echo);
+  } else {
+    adit_stack_echo_reply(stack, &echo);
+  }
+  stack->inbound = NULL;
+}
+
+/* The checksum of a message whose first byte changes from `before` to `after`: HC' = ~(~HC + ~m + m'). */
+static uint16_t corrected(uint16_t checksum, uint8_t before, uint8_t after) {
+  uint32_t sum = (uint16_t)~ntohs(checksum);
+  sum += (uint16_t) ~(before << 8);
+  sum += (uint32_t)after << 8;
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return htons((uint16_t)~sum);
+}
+
+int adit_stack_echo_reply(struct adit_stack *stack, const struct adit_echo *echo) {
+  const struct adit_inbound *in = stack->inbound;
+  if (!in) return -EINVAL;
+  bool v4 = in->header.version == 4;
+  uint8_t header[HEADER];
+  memcpy(header, in->ip + in->header.transport, HEADER);
+  uint16_t checksum;
+  memcpy(&checksum, header + CHECKSUM, sizeof checksum);
+  uint8_t reply = v4 ? ADIT_ICMP_ECHO_REPLY : ADIT_ICMP6_ECHO_REPLY;
+  checksum = corrected(checksum, header[0], reply);
+  header[0] = reply;
+  memcpy(header + CHECKSUM, &checksum, sizeof checksum);
+
+  struct iovec pieces[2] = {{header, sizeof header}, {0}};
+  if (echo->iovcnt) pieces[1] = echo->iov[0];
+  struct adit_port *outer = adit_port_enter(stack->port);
+  int error = adit_output_ip(stack, v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, echo->local, echo->remote, pieces,
+                             1 + echo->iovcnt);
+  adit_port_leave(outer);
+  return error;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * The life of a flow, and the flush.
+ *
+ * A flow begins with a SYN (syn.c) and is in the flow table from then on, until its 4-tuple is free again: refused, reset,
+ * or, after an orderly end, when lwIP lets its pcb go, at the end of TIME-WAIT. adit_flow_callbacks tells that moment.
+ *
+ * Two sides hold a flow: lwIP by the pcb's extension, and its owner until the `closed` event or until it lets go
+ * (ADIT_MARK_RELEASED). When both are gone it is freed, but never before the flush has it in hand: whoever is in the
+ * middle of something with a flow finds it whole. So each of the two, when it goes, touches the flow and leaves the rest
+ * to the flush.
+ *
+ * lwIP's callbacks run in the middle of lwIP. They note what happened in `pending` and touch the flow; nothing else. The
+ * flush takes the touched flows in order, and for each: memory of acknowledged bytes is freed, the owner hears the events
+ * (it may act on any flow; what it acts on is touched, and comes later in the same flush), then lwIP is told what the
+ * owner did, and sends. All acknowledgments that lwIP has put off are sent here: the delay is that of one burst.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "lwip/priv/tcp_priv.h"
+#include "stack/core.h"
+
+void adit_flow_touch(struct adit_flow *flow) {
+  if (flow->marks & ADIT_MARK_TOUCHED) return;
+  struct adit_stack *stack = flow->stack;
+  flow->marks |= ADIT_MARK_TOUCHED;
+  flow->next_touched = NULL;
+  if (stack->touched) {
+    stack->touched_tail->next_touched = flow;
+  } else {
+    stack->touched = flow;
+  }
+  stack->touched_tail = flow;
+}
+
+struct adit_flow *adit_flow_new(struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote) {
+  struct adit_flow *flow = adit_port_calloc(1, sizeof *flow);
+  if (!flow) return NULL;
+  flow->stack = stack;
+  flow->local = *local;
+  flow->remote = *remote;
+  flow->id = ++stack->last_id;
+  return flow;
+}
+
+void adit_flow_free(struct adit_flow *flow) {
+  adit_flow_discard(flow);
+  adit_flow_free_chunks(flow);
+  adit_port_free(flow->syn);
+  adit_port_free(flow);
+}
+
+void adit_flow_gone(struct adit_flow *flow, int error) {
+  adit_table_remove(flow->stack, flow);
+  flow->error = error;
+  flow->pending |= ADIT_PENDING_CLOSED;
+  adit_flow_touch(flow);
+}
+
+/* ---- lwIP's callbacks ---- */
+
+/* The pcb is being freed; what is in its queues has been. `on_error` may follow with a better reason. */
+static void on_destroy(u8_t slot, void *data) {
+  struct adit_flow *flow = data;
+  (void)slot;
+  if (!flow) return; /* a listening pcb */
+  bool ended = flow->pcb->state == TIME_WAIT || flow->pcb->state == LAST_ACK || (flow->pending & ADIT_PENDING_CLOSED);
+  flow->pcb = NULL;
+  flow->stack->stats.flows_closed++;
+  if (flow->state != ADIT_FLOW_CLOSED) flow->stack->stats.flows_open--;
+  adit_flow_gone(flow, ended ? flow->error : -ETIMEDOUT);
+}
+
+static void on_error(void *arg, err_t err) {
+  struct adit_flow *flow = arg;
+  flow->error = adit_port_error(err);
+  flow->pending |= ADIT_PENDING_CLOSED;
+  adit_flow_touch(flow);
+}
+
+static err_t on_open(u8_t slot, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb) {
+  struct adit_stack *stack = adit_port_user();
+  struct adit_flow *flow = stack->accepting;
+  (void)listener;
+  flow->pcb = pcb;
+  tcp_ext_arg_set(pcb, slot, flow);
+  tcp_ext_arg_set_callbacks(pcb, slot, &adit_flow_callbacks);
+  tcp_nagle_disable(pcb);
+  if (!(flow->marks & ADIT_MARK_HTTPD)) {
+    tcp_arg(pcb, flow);
+    tcp_recv(pcb, adit_flow_on_receive);
+    tcp_err(pcb, on_error);
+  }
+  return ERR_OK;
+}
+
+const struct tcp_ext_arg_callbacks adit_flow_callbacks = {.destroy = on_destroy, .passive_open = on_open};
+
+err_t adit_flow_on_accept(void *arg, struct tcp_pcb *pcb, err_t err) {
+  struct adit_flow *flow = arg;
+  if (err != ERR_OK || !pcb) return ERR_OK; /* no memory for a pcb: syn.c sees that none came */
+  flow->state = ADIT_FLOW_ESTABLISHED;
+  flow->pending |= ADIT_PENDING_ESTABLISHED;
+  adit_flow_touch(flow);
+  return ERR_OK;
+}
+
+/* ---- the flush ---- */
+
+static bool take(struct adit_flow *flow, enum adit_flow_pending what) {
+  bool was = (flow->pending & what) != 0;
+  flow->pending &= (uint16_t)~what;
+  return was && flow->events && !(flow->marks & ADIT_MARK_RELEASED);
+}
+
+static void tell(struct adit_flow *flow) {
+  if (take(flow, ADIT_PENDING_ESTABLISHED) && flow->events->established) flow->events->established(flow->user, flow);
+  if (take(flow, ADIT_PENDING_READABLE) && flow->events->readable) flow->events->readable(flow->user, flow);
+  if (take(flow, ADIT_PENDING_PEER_CLOSED) && flow->events->peer_closed) flow->events->peer_closed(flow->user, flow);
+  if (take(flow, ADIT_PENDING_WRITABLE) && flow->events->writable) flow->events->writable(flow->user, flow);
+}
+
+/* In TIME-WAIT both sides have ended: the owner is done, once it has read everything. */
+static bool has_ended(const struct adit_flow *flow) {
+  if (flow->received_bytes > 0 && flow->error == 0) return false;
+  return (flow->pending & ADIT_PENDING_CLOSED) || (flow->pcb && flow->pcb->state == TIME_WAIT);
+}
+
+static void tell_closed(struct adit_flow *flow) {
+  if (flow->state != ADIT_FLOW_CLOSED && flow->pcb) flow->stack->stats.flows_open--;
+  flow->state = ADIT_FLOW_CLOSED;
+  flow->pending |= ADIT_PENDING_CLOSED;
+  if (take(flow, ADIT_PENDING_CLOSED) && flow->events->closed)
+    flow->events->closed(flow->user, flow, flow->error);
+  flow->marks |= ADIT_MARK_RELEASED;
+}
+
+/* What the owner did, told to lwIP. */
+static void act(struct adit_flow *flow) {
+  struct tcp_pcb *pcb = flow->pcb;
+  if (!pcb) return;
+  bool unread = (flow->marks & ADIT_MARK_RELEASED) && !(flow->marks & ADIT_MARK_HTTPD) && flow->received_bytes > 0;
+  if ((flow->pending & ADIT_PENDING_ABORT) || unread) {
+    flow->pending &= (uint16_t)~ADIT_PENDING_ABORT;
+    tcp_arg(pcb, NULL);
+    tcp_err(pcb, NULL);
+    tcp_abort(pcb);
+    return;
+  }
+  if (pcb->state == TIME_WAIT) return;
+  bool tell_window = adit_flow_open_window(flow);
+  if (flow->pending & ADIT_PENDING_FIN) {
+    flow->pending &= (uint16_t)~ADIT_PENDING_FIN;
+    if (tcp_shutdown(pcb, 0, 1) != ERR_OK) flow->pending |= ADIT_PENDING_FIN; /* no memory: with the next flush */
+  }
+  if ((flow->marks & ADIT_MARK_RELEASED) && !(flow->marks & ADIT_MARK_HTTPD)) tcp_set_flags(pcb, TF_RXCLOSED);
+  if (tell_window || (pcb->flags & TF_ACK_DELAY)) tcp_ack_now(pcb);
+  if (pcb->unsent || (pcb->flags & TF_ACK_NOW)) tcp_output(pcb);
+}
+
+void adit_flow_flush(struct adit_stack *stack) {
+  while (stack->touched) {
+    struct adit_flow *flow = stack->touched;
+    stack->touched = flow->next_touched;
+    flow->marks &= (uint16_t)~ADIT_MARK_TOUCHED;
+    if (flow->syn) {
+      adit_syn_flush(flow);
+      continue;
+    }
+    adit_flow_reclaim(flow);
+    tell(flow);
+    if (has_ended(flow)) tell_closed(flow);
+    act(flow);
+    if (flow->received) adit_flow_settle(flow);
+    bool held = flow->pcb || (flow->marks & ADIT_MARK_TOUCHED) || !(flow->marks & ADIT_MARK_RELEASED);
+    if (!held) adit_flow_free(flow);
+  }
+}
+
+/* ---- what an owner does ---- */
+
+void adit_flow_attach(struct adit_flow *flow, const struct adit_flow_events *events, void *user) {
+  flow->events = events;
+  flow->user = user;
+}
+
+void *adit_flow_user(const struct adit_flow *flow) {
+  return flow->user;
+}
+
+adit_endpoint adit_flow_local(const struct adit_flow *flow) {
+  return flow->local;
+}
+
+adit_endpoint adit_flow_remote(const struct adit_flow *flow) {
+  return flow->remote;
+}
+
+enum adit_flow_state adit_flow_state(const struct adit_flow *flow) {
+  return flow->state;
+}
+
+struct adit_stack *adit_flow_stack(const struct adit_flow *flow) {
+  return flow->stack;
+}
+
+uint64_t adit_flow_id(const struct adit_flow *flow) {
+  return flow->id;
+}
+
+bool adit_flow_peer_has_closed(const struct adit_flow *flow) {
+  return (flow->marks & ADIT_MARK_PEER_CLOSED) != 0;
+}
+
+int adit_flow_shutdown(struct adit_flow *flow) {
+  if (flow->state == ADIT_FLOW_PARKED) return -ENOTCONN;
+  if (flow->marks & ADIT_MARK_SHUT) return 0;
+  flow->marks |= ADIT_MARK_SHUT;
+  flow->pending |= ADIT_PENDING_FIN;
+  adit_flow_touch(flow);
+  return 0;
+}
+
+void adit_flow_close(struct adit_flow *flow) {
+  if (flow->state == ADIT_FLOW_PARKED) {
+    adit_flow_refuse(flow, ADIT_REFUSE_RESET);
+    return;
+  }
+  adit_flow_shutdown(flow);
+  flow->marks |= ADIT_MARK_RELEASED;
+  adit_flow_touch(flow);
+}
+
+void adit_flow_abort(struct adit_flow *flow) {
+  if (flow->state == ADIT_FLOW_PARKED) {
+    adit_flow_refuse(flow, ADIT_REFUSE_RESET);
+    return;
+  }
+  flow->marks |= ADIT_MARK_RELEASED;
+  flow->pending |= ADIT_PENDING_ABORT;
+  adit_flow_touch(flow);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * What a flow has received: a queue of pbufs, looked at in place.
+ *
+ * lwIP hands over chains whose lengths are 16 bits, and more than 64 KiB may wait. So the queue is not a chain in lwIP's
+ * sense: pbufs are linked by `next` alone, each is owned by the queue and freed by itself.
+ *
+ * The window opens by what the owner consumes, at the flush. Until then the peer may have at most a window of bytes here.
+ *
+ * A pbuf refers to a whole receive buffer, however little it holds. While the owner reads along, that does not matter; what
+ * still waits at the end of a flush is settled: little data is copied out of its buffer, so that what waits costs memory in
+ * proportion to its bytes.
+ */
+#include <string.h>
+
+#include "lwip/priv/tcp_priv.h"
+#include "stack/core.h"
+
+enum { SMALL = 16 * 1024 }; /* bytes: less than this is not worth a buffer of 64 KiB */
+
+err_t adit_flow_on_receive(void *arg, struct tcp_pcb *pcb, struct pbuf *pbuf, err_t err) {
+  struct adit_flow *flow = arg;
+  (void)pcb;
+  (void)err;
+  adit_flow_touch(flow);
+  if (!pbuf) {
+    flow->marks |= ADIT_MARK_PEER_CLOSED;
+    flow->pending |= ADIT_PENDING_PEER_CLOSED;
+    return ERR_OK;
+  }
+  flow->pending |= ADIT_PENDING_READABLE;
+  if (flow->received) {
+    flow->received_tail->next = pbuf;
+  } else {
+    flow->received = pbuf;
+  }
+  for (;; pbuf = pbuf->next) {
+    flow->received_bytes += pbuf->len;
+    if (!pbuf->next) break;
+  }
+  flow->received_tail = pbuf;
+  return ERR_OK;
+}
+
+static void free_one(struct pbuf *pbuf) {
+  pbuf->next = NULL;
+  pbuf_free(pbuf);
+}
+
+void adit_flow_discard(struct adit_flow *flow) {
+  while (flow->received) {
+    struct pbuf *pbuf = flow->received;
+    flow->received = pbuf->next;
+    free_one(pbuf);
+  }
+  flow->received_bytes = 0;
+}
+
+bool adit_flow_open_window(struct adit_flow *flow) {
+  if (flow->consumed == 0) return false;
+  struct tcp_pcb *pcb = flow->pcb;
+  pcb->rcv_wnd = LWIP_MIN(pcb->rcv_wnd + flow->consumed, TCP_WND_MAX(pcb));
+  flow->consumed = 0;
+  return tcp_update_rcv_ann_wnd(pcb) >= TCP_WND_UPDATE_THRESHOLD;
+}
+
+void adit_flow_settle(struct adit_flow *flow) {
+  struct pbuf *previous = flow->settled;
+  struct pbuf *pbuf = previous ? previous->next : flow->received;
+  for (; pbuf; previous = pbuf, pbuf = pbuf->next) {
+    if (!adit_port_is_wrapped(pbuf) || pbuf->len >= SMALL) continue;
+    struct pbuf *copy = pbuf_alloc(PBUF_RAW, pbuf->len, PBUF_RAM);
+    if (!copy) break; /* with the next flush, perhaps */
+    memcpy(copy->payload, pbuf->payload, pbuf->len);
+    copy->next = pbuf->next;
+    if (previous) {
+      previous->next = copy;
+    } else {
+      flow->received = copy;
+    }
+    if (flow->received_tail == pbuf) flow->received_tail = copy;
+    free_one(pbuf);
+    pbuf = copy;
+  }
+  flow->settled = previous;
+}
+
+size_t adit_flow_available(const struct adit_flow *flow) {
+  return flow->received_bytes;
+}
+
+unsigned adit_flow_peek(const struct adit_flow *flow, struct iovec *iov, unsigned iovcnt) {
+  unsigned count = 0;
+  uint32_t offset = flow->received_offset;
+  for (const struct pbuf *pbuf = flow->received; pbuf && count < iovcnt; pbuf = pbuf->next, offset = 0) {
+    if (pbuf->len == offset) continue;
+    iov[count++] = (struct iovec){(char *)pbuf->payload + offset, pbuf->len - offset};
+  }
+  return count;
+}
+
+void adit_flow_consume(struct adit_flow *flow, size_t bytes) {
+  if (bytes > flow->received_bytes) bytes = flow->received_bytes;
+  if (bytes == 0) return;
+  flow->received_bytes -= bytes;
+  flow->consumed += (uint32_t)bytes;
+  adit_flow_touch(flow);
+  struct adit_port *outer = adit_port_enter(flow->stack->port);
+  while (flow->received && bytes >= flow->received->len - flow->received_offset) {
+    struct pbuf *pbuf = flow->received;
+    bytes -= pbuf->len - flow->received_offset;
+    flow->received_offset = 0;
+    flow->received = pbuf->next;
+    if (flow->settled == pbuf) flow->settled = NULL;
+    free_one(pbuf);
+  }
+  flow->received_offset += (uint32_t)bytes;
+  adit_port_leave(outer);
+}
+
+size_t adit_flow_read(struct adit_flow *flow, void *data, size_t length) {
+  size_t copied = 0;
+  uint32_t offset = flow->received_offset;
+  for (const struct pbuf *pbuf = flow->received; pbuf && copied < length; pbuf = pbuf->next, offset = 0) {
+    size_t bytes = LWIP_MIN(length - copied, (size_t)pbuf->len - offset);
+    memcpy((char *)data + copied, (const char *)pbuf->payload + offset, bytes);
+    copied += bytes;
+  }
+  adit_flow_consume(flow, copied);
+  return copied;
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * The way in: a packet is checked once, as bytes, and given to whom it is for.
+ *
+ * Order: frame, headers, offload notes, checksums, addresses, fragments, protocol. What fails is counted by reason and
+ * goes no further. lwIP sees TCP that is whole, verified and for an address of the stack's; over Ethernet also ARP and
+ * neighbour discovery for such addresses.
+ *
+ * TCP goes in without a copy, but for one case: a small segment that is out of order. lwIP would keep it, and with it a
+ * buffer of 64 KiB.
+ */
+#include <netinet/in.h>
+#include <string.h>
+
+#include "packet/icmp.h"
+#include "stack/core.h"
+
+enum {
+  ETHERNET_HEADER = 14,
+  TYPE_ARP = 0x0806,
+  TYPE_IP4 = 0x0800,
+  TYPE_IP6 = 0x86dd,
+  ARP_LENGTH = 28,      /* of a request or reply for IPv4 over Ethernet (RFC 826) */
+  ARP_TARGET = 24,      /* offset of the target's address */
+  NEIGHBOUR_TARGET = 8, /* offset of the target in a solicitation or advertisement (RFC 4861, 4.3) */
+  SMALL = 2048          /* bytes: a segment for which a copy is cheaper than a buffer */
+};
+
+/* Sources that cannot be answered: RFC 1122 3.2.1.3, RFC 4291 2.5.2 and 2.7. */
+static bool impossible_source(const struct adit_header *header) {
+  static const adit_ip unspecified[] = {{.version = 4}, {.version = 6}};
+  adit_ip source = header->source;
+  if (adit_ip_is_multicast(source) || adit_ip_equal(source, unspecified[header->version == 6])) return true;
+  if (header->version == 4 && source.bytes[0] == 127) return true;
+  return adit_ip_equal(source, header->destination);
+}
+
+/* Neighbour discovery has rules of its own for addresses: a solicitation goes to a multicast group, from no one at times. */
+static bool is_neighbour_discovery(const struct adit_header *header) {
+  return header->protocol == IPPROTO_ICMPV6 && !header->fragment &&
+         (header->icmp_type == ADIT_ICMP6_NEIGHBOUR_SOLICITATION || header->icmp_type == ADIT_ICMP6_NEIGHBOUR_ADVERTISEMENT);
+}
+
+static struct pbuf *copy_to_pbuf(const void *data, size_t length) {
+  struct pbuf *pbuf = pbuf_alloc(PBUF_RAW, (u16_t)length, PBUF_RAM);
+  if (pbuf) memcpy(pbuf->payload, data, length);
+  return pbuf;
+}
+
+static void neighbour_discovery(struct adit_stack *stack, const struct adit_inbound *in) {
+  const struct adit_header *header = &in->header;
+  if (!stack->ethernet || header->length < header->transport + NEIGHBOUR_TARGET + 16) {
+    adit_stack_drop(stack, ADIT_DROP_PROTOCOL);
+    return;
+  }
+  const uint8_t *target = in->ip + header->transport + NEIGHBOUR_TARGET;
+  if (header->icmp_type == ADIT_ICMP6_NEIGHBOUR_SOLICITATION) {
+    if (!adit_stack_is(stack, adit_ip_from_bytes(6, target))) {
+      adit_stack_drop(stack, ADIT_DROP_ADDRESS);
+      return;
+    }
+    adit_port_wear(6, target);
+  } else if (!adit_ip_is_multicast(header->destination)) {
+    adit_port_wear(6, header->destination.bytes);
+  }
+  struct pbuf *pbuf = copy_to_pbuf(in->ip, header->length);
+  if (pbuf) {
+    adit_port_input_ip(pbuf);
+  } else {
+    adit_stack_drop(stack, ADIT_DROP_MEMORY);
+  }
+}
+
+static struct pbuf *tcp_pbuf(struct adit_inbound *in, const struct adit_flow *flow) {
+  const struct adit_header *header = &in->header;
+  bool out_of_order = flow && flow->pcb && header->tcp_sequence != flow->pcb->rcv_nxt;
+  if (out_of_order && header->payload != header->length && header->length < SMALL)
+    return copy_to_pbuf(in->ip, header->length);
+  return adit_port_wrap(adit_buffer_ref(in->buffer), (uint32_t)(in->ip - in->buffer->data), (u16_t)header->length);
+}
+
+static void tcp_segment(struct adit_stack *stack, struct adit_inbound *in) {
+  const struct adit_header *header = &in->header;
+  adit_endpoint local = {header->destination, header->destination_port};
+  adit_endpoint remote = {header->source, header->source_port};
+  uint32_t hash;
+  struct adit_flow *flow = adit_table_find(stack, &local, &remote, &hash);
+
+  const uint8_t flags = header->tcp_flags & (ADIT_TCP_SYN | ADIT_TCP_ACK | ADIT_TCP_RST | ADIT_TCP_FIN);
+  if (flags == ADIT_TCP_SYN && (!flow || !flow->pcb || flow->pcb->state == TIME_WAIT)) {
+    adit_syn_input(stack, in, flow, hash);
+    return;
+  }
+  if (flow && flow->state == ADIT_FLOW_PARKED && (flags & ADIT_TCP_RST)) {
+    adit_syn_reset(flow, in);
+    return;
+  }
+  if (header->length > UINT16_MAX) {
+    adit_stack_drop(stack, ADIT_DROP_OVERSIZED);
+    return;
+  }
+  struct pbuf *pbuf = tcp_pbuf(in, flow);
+  if (!pbuf) {
+    adit_stack_drop(stack, ADIT_DROP_MEMORY);
+    return;
+  }
+  if (flow) adit_flow_touch(flow);
+  adit_port_wear(header->version, header->destination.bytes);
+  adit_port_input_ip(pbuf);
+}
+
+static void dispatch(struct adit_stack *stack, struct adit_inbound *in) {
+  switch (in->header.protocol) {
+    case IPPROTO_TCP:
+      tcp_segment(stack, in);
+      break;
+    case IPPROTO_UDP:
+      adit_datagram_input(stack, in);
+      break;
+    case IPPROTO_ICMP:
+    case IPPROTO_ICMPV6:
+      adit_echo_input(stack, in);
+      break;
+    default:
+      adit_stack_drop(stack, ADIT_DROP_PROTOCOL);
+  }
+}
+
+void adit_input_ip(struct adit_stack *stack, struct adit_buffer *buffer, uint8_t *ip, size_t length) {
+  struct adit_inbound in = {.buffer = buffer, .ip = ip};
+  struct adit_header *header = &in.header;
+  enum adit_drop why;
+  if (!adit_header_parse(ip, length, header, &why)) goto drop;
+  why = ADIT_DROP_OFFLOAD;
+  if (!adit_header_offload_fits(header, &buffer->offload)) goto drop;
+  if (!adit_header_verify(ip, header, buffer->offload.checksum != ADIT_CHECKSUM_NONE, &why)) goto drop;
+  if (is_neighbour_discovery(header)) {
+    neighbour_discovery(stack, &in);
+    goto done;
+  }
+  why = ADIT_DROP_ADDRESS;
+  if (adit_ip_is_multicast(header->destination) || !adit_stack_is(stack, header->destination)) goto drop;
+  if (impossible_source(header)) goto drop;
+  if (header->fragment) {
+    struct adit_buffer *whole = adit_reassembly_input(stack, &in);
+    if (whole) adit_input_ip(stack, whole, whole->data, whole->length);
+    goto done;
+  }
+  dispatch(stack, &in);
+  goto done;
+
+drop:
+  adit_stack_drop(stack, why);
+done:
+  adit_buffer_unref(buffer);
+}
+
+static bool is_for_us(const struct adit_stack *stack, const uint8_t *frame) {
+  return (frame[0] & 1) || memcmp(frame, stack->mac, sizeof stack->mac) == 0;
+}
+
+static void arp(struct adit_stack *stack, const struct adit_buffer *buffer) {
+  if (buffer->length < ETHERNET_HEADER + ARP_LENGTH) {
+    adit_stack_drop(stack, ADIT_DROP_TRUNCATED);
+    return;
+  }
+  const uint8_t *target = buffer->data + ETHERNET_HEADER + ARP_TARGET;
+  if (!adit_stack_is(stack, adit_ip_from_bytes(4, target))) {
+    adit_stack_drop(stack, ADIT_DROP_ADDRESS);
+    return;
+  }
+  struct pbuf *pbuf = copy_to_pbuf(buffer->data, ETHERNET_HEADER + ARP_LENGTH);
+  if (!pbuf) {
+    adit_stack_drop(stack, ADIT_DROP_MEMORY);
+    return;
+  }
+  adit_port_wear(4, target);
+  adit_port_input_frame(pbuf);
+}
+
+static void frame(struct adit_stack *stack, struct adit_buffer *buffer) {
+  enum adit_drop why = ADIT_DROP_TRUNCATED;
+  if (buffer->length < ETHERNET_HEADER) goto drop;
+  why = ADIT_DROP_ADDRESS;
+  if (!is_for_us(stack, buffer->data)) goto drop;
+  unsigned type = (unsigned)buffer->data[12] << 8 | buffer->data[13];
+  if (type == TYPE_ARP) {
+    arp(stack, buffer);
+    goto done;
+  }
+  why = ADIT_DROP_PROTOCOL;
+  if (type != TYPE_IP4 && type != TYPE_IP6) goto drop;
+  if (buffer->offload.checksum == ADIT_CHECKSUM_PARTIAL) {
+    why = ADIT_DROP_OFFLOAD;
+    if (buffer->offload.checksum_start < ETHERNET_HEADER) goto drop;
+    buffer->offload.checksum_start = (uint16_t)(buffer->offload.checksum_start - ETHERNET_HEADER);
+  }
+  adit_input_ip(stack, buffer, buffer->data + ETHERNET_HEADER, buffer->length - ETHERNET_HEADER);
+  return;
+
+drop:
+  adit_stack_drop(stack, why);
+done:
+  adit_buffer_unref(buffer);
+}
+
+void adit_stack_input(struct adit_stack *stack, struct adit_buffer *buffer) {
+  stack->stats.packets_in++;
+  stack->stats.bytes_in += buffer->length;
+  struct adit_port *outer = adit_port_enter(stack->port);
+  if (stack->ethernet) {
+    frame(stack, buffer);
+  } else {
+    adit_input_ip(stack, buffer, buffer->data, buffer->length);
+  }
+  adit_port_leave(outer);
+}

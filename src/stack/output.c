@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * The way out: every packet leaves through emit(), whether lwIP made it or this file.
+ *
+ * There the transport checksum is dealt with, once for all: left to whoever takes the packet, if that can (the field then
+ * holds the sum over the pseudo-header), or computed. TCP that is longer than one segment carries the note by which it is
+ * to be cut. Fragments are the exception; their checksum covers all of them and is made before they are cut.
+ *
+ * The first piece of a packet always holds all of its headers, in memory of our own.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "packet/checksum.h"
+#include "stack/core.h"
+
+enum {
+  IP4_HEADER = 20,
+  IP6_HEADER = 40,
+  FRAGMENT_HEADER = 8, /* RFC 8200, 4.5 */
+  TCP_HEADER = 20,
+  TTL = 64, /* RFC 1700; hop limit likewise */
+  TCP_CHECKSUM = 16,
+  UDP_CHECKSUM = 6,
+  LEAST_MTU6 = 1280, /* RFC 8200, 5 */
+  MORE_FRAGMENTS = 0x2000
+};
+
+/* Where things are in a packet that is ready but for its checksum. */
+struct layout {
+  unsigned version;
+  unsigned transport; /* offset from the IP header */
+  uint8_t protocol;
+  bool fragment;
+};
+
+static struct layout layout_of(const uint8_t *ip) {
+  struct layout layout = {.version = ip[0] >> 4};
+  if (layout.version == 4) {
+    layout.transport = (ip[0] & 15U) * 4;
+    layout.protocol = ip[9];
+    layout.fragment = (ip[6] & 0x3f) != 0 || ip[7] != 0;
+  } else {
+    layout.transport = IP6_HEADER;
+    layout.protocol = ip[6];
+    layout.fragment = layout.protocol == IPPROTO_FRAGMENT;
+  }
+  return layout;
+}
+
+static unsigned checksum_field(uint8_t protocol) {
+  return protocol == IPPROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM;
+}
+
+/* Complete the transport checksum, or leave a partial one and say so. */
+static void add_checksum(const struct adit_stack *stack, struct adit_packet *packet, const struct layout *layout,
+                         unsigned link) {
+  unsigned start = link + layout->transport;
+  unsigned field = checksum_field(layout->protocol);
+  uint8_t *frame = packet->iov[0].iov_base;
+  uint32_t length = (uint32_t)(packet->length - start);
+  uint64_t sum = adit_checksum_pseudo(frame + link, layout->protocol, length);
+  uint16_t value = adit_checksum_fold(sum);
+  if (stack->offload & ADIT_OFFLOAD_CHECKSUM) {
+    packet->offload.checksum = ADIT_CHECKSUM_PARTIAL;
+    packet->offload.checksum_start = (uint16_t)start;
+    packet->offload.checksum_offset = (uint16_t)field;
+  } else {
+    memset(frame + start + field, 0, sizeof value);
+    value = (uint16_t)~adit_checksum_fold(adit_checksum_iov(sum, packet->iov, packet->iovcnt, start, length));
+    if (value == 0 && layout->protocol == IPPROTO_UDP) value = 0xffff; /* zero would mean none (RFC 768) */
+  }
+  memcpy(frame + start + field, &value, sizeof value);
+}
+
+static void add_segmentation(const struct adit_stack *stack, struct adit_packet *packet, const struct layout *layout,
+                             unsigned link, uint16_t mss) {
+  const uint8_t *frame = packet->iov[0].iov_base;
+  unsigned start = link + layout->transport;
+  unsigned headers = start + (frame[start + 12] >> 4) * 4U;
+  size_t payload = packet->length - headers;
+  if (mss == 0) mss = (uint16_t)(stack->mtu - layout->transport - TCP_HEADER); /* it waited for ARP */
+  if (payload <= mss) return;
+  packet->offload.gso = layout->version == 4 ? ADIT_GSO_TCP4 : ADIT_GSO_TCP6;
+  packet->offload.gso_size = mss;
+  packet->offload.header_length = (uint16_t)headers;
+}
+
+static void emit(struct adit_stack *stack, struct adit_packet *packet, unsigned link, uint16_t mss) {
+  const uint8_t *frame = packet->iov[0].iov_base;
+  bool ip = link == 0 || (frame[12] == 0x08 && frame[13] == 0x00) || (frame[12] == 0x86 && frame[13] == 0xdd);
+  if (ip) {
+    struct layout layout = layout_of(frame + link);
+    if (!layout.fragment && (layout.protocol == IPPROTO_TCP || layout.protocol == IPPROTO_UDP)) {
+      add_checksum(stack, packet, &layout, link);
+      if (layout.protocol == IPPROTO_TCP) add_segmentation(stack, packet, &layout, link, mss);
+    }
+  }
+  stack->stats.packets_out++;
+  stack->stats.bytes_out += packet->length;
+  stack->events->output(stack->user, packet);
+}
+
+/* Too many pieces (a segment put together from many small writes): one copy. */
+static void emit_copied(struct adit_stack *stack, const struct pbuf *pbuf, unsigned link, uint16_t mss) {
+  struct adit_buffer *buffer = adit_buffer_new(stack->pool);
+  if (!buffer) {
+    adit_stack_drop(stack, ADIT_DROP_MEMORY);
+    return;
+  }
+  pbuf_copy_partial(pbuf, buffer->data, pbuf->tot_len, 0);
+  struct iovec iov = {buffer->data, pbuf->tot_len};
+  emit(stack, &(struct adit_packet){.iov = &iov, .iovcnt = 1, .length = pbuf->tot_len}, link, mss);
+  adit_buffer_unref(buffer);
+}
+
+void adit_output_pbuf(void *user, struct pbuf *pbuf, unsigned link, uint16_t mss) {
+  struct adit_stack *stack = user;
+  struct iovec iov[ADIT_PACKET_PIECES];
+  unsigned count = 0;
+  for (const struct pbuf *piece = pbuf; piece; piece = piece->next) {
+    if (piece->len == 0) continue;
+    if (count == ADIT_PACKET_PIECES) {
+      emit_copied(stack, pbuf, link, mss);
+      return;
+    }
+    iov[count++] = (struct iovec){piece->payload, piece->len};
+  }
+  emit(stack, &(struct adit_packet){.iov = iov, .iovcnt = count, .length = pbuf->tot_len}, link, mss);
+}
+
+/* ---- packets of our own: datagrams, ICMP, resets ---- */
+
+static void put16(uint8_t *at, unsigned value) {
+  at[0] = (uint8_t)(value >> 8);
+  at[1] = (uint8_t)value;
+}
+
+/* Write an IPv4 header (RFC 791). `fragment` is the field of flags and offset. */
+static void put_ip4(uint8_t *at, size_t length, uint16_t id, unsigned fragment, uint8_t protocol, adit_ip from,
+                    adit_ip to) {
+  memset(at, 0, IP4_HEADER);
+  at[0] = 0x45;
+  put16(at + 2, (unsigned)length);
+  put16(at + 4, id);
+  put16(at + 6, fragment);
+  at[8] = TTL;
+  at[9] = protocol;
+  memcpy(at + 12, from.bytes, 4);
+  memcpy(at + 16, to.bytes, 4);
+  uint16_t checksum = (uint16_t)~adit_checksum_fold(adit_checksum_add(0, at, IP4_HEADER));
+  memcpy(at + 10, &checksum, sizeof checksum);
+}
+
+/* Write an IPv6 header (RFC 8200). `length` is that of what follows. */
+static void put_ip6(uint8_t *at, size_t length, uint8_t next, adit_ip from, adit_ip to) {
+  memset(at, 0, IP6_HEADER);
+  at[0] = 0x60;
+  put16(at + 4, (unsigned)length);
+  at[6] = next;
+  at[7] = TTL;
+  memcpy(at + 8, from.bytes, 16);
+  memcpy(at + 24, to.bytes, 16);
+}
+
+/* Hand a packet to the link. Over Ethernet it goes by way of lwIP's ARP or neighbour discovery, as a pbuf. */
+static int send_packet(struct adit_stack *stack, adit_ip to, const struct iovec *iov, unsigned iovcnt, size_t length) {
+  if (!stack->ethernet) {
+    emit(stack, &(struct adit_packet){.iov = iov, .iovcnt = iovcnt, .length = length}, 0, 0);
+    return 0;
+  }
+  struct pbuf *packet = pbuf_alloc(PBUF_LINK, (u16_t)iov[0].iov_len, PBUF_RAM);
+  if (!packet) return -ENOBUFS;
+  memcpy(packet->payload, iov[0].iov_base, iov[0].iov_len);
+  int error = -ENOBUFS;
+  for (unsigned i = 1; i < iovcnt; i++) {
+    if (iov[i].iov_len == 0) continue;
+    struct pbuf *piece = pbuf_alloc(PBUF_RAW, (u16_t)iov[i].iov_len, PBUF_REF); /* copied where it has to wait */
+    if (!piece) goto free_packet;
+    piece->payload = iov[i].iov_base;
+    pbuf_cat(packet, piece);
+  }
+  error = adit_port_send(packet, to.version, to.bytes);
+free_packet:
+  pbuf_free(packet);
+  return error;
+}
+
+/* The part of `iov` from `skip` on, `length` bytes. Returns the number of pieces in `part`. */
+static unsigned part_of(const struct iovec *iov, unsigned iovcnt, size_t skip, size_t length, struct iovec *part) {
+  unsigned count = 0;
+  for (unsigned i = 0; i < iovcnt && length > 0; i++) {
+    if (skip >= iov[i].iov_len) {
+      skip -= iov[i].iov_len;
+      continue;
+    }
+    size_t bytes = iov[i].iov_len - skip < length ? iov[i].iov_len - skip : length;
+    part[count++] = (struct iovec){(char *)iov[i].iov_base + skip, bytes};
+    skip = 0;
+    length -= bytes;
+  }
+  return count;
+}
+
+static uint32_t next_id(struct adit_stack *stack) {
+  (void)stack;
+  return adit_port_random();
+}
+
+/* The checksum of a datagram that will be cut covers all of it, so it is made here. */
+static void checksum_whole(uint8_t protocol, const uint8_t *ip, const struct iovec *iov, unsigned iovcnt,
+                           size_t length) {
+  if (protocol != IPPROTO_UDP) return; /* ICMP has its own already, TCP is never cut */
+  uint8_t *field = (uint8_t *)iov[0].iov_base + UDP_CHECKSUM;
+  uint64_t sum = adit_checksum_pseudo(ip, protocol, (uint32_t)length);
+  uint16_t value = (uint16_t)~adit_checksum_fold(adit_checksum_iov(sum, iov, iovcnt, 0, length));
+  if (value == 0) value = 0xffff;
+  memcpy(field, &value, sizeof value);
+}
+
+static int send_fragments(struct adit_stack *stack, uint8_t protocol, adit_ip from, adit_ip to, const struct iovec *iov,
+                          unsigned iovcnt, size_t length, uint32_t mtu) {
+  bool v4 = from.version == 4;
+  uint8_t header[IP6_HEADER + FRAGMENT_HEADER];
+  size_t header_length = v4 ? IP4_HEADER : IP6_HEADER + FRAGMENT_HEADER;
+  size_t most = (mtu - header_length) / 8 * 8;
+  uint32_t id = next_id(stack);
+  if (v4) {
+    put_ip4(header, header_length, 0, 0, protocol, from, to);
+  } else {
+    put_ip6(header, length, protocol, from, to);
+  }
+  checksum_whole(protocol, header, iov, iovcnt, length);
+
+  for (size_t offset = 0; offset < length; offset += most) {
+    size_t bytes = length - offset < most ? length - offset : most;
+    bool more = offset + bytes < length;
+    if (v4) {
+      put_ip4(header, header_length + bytes, (uint16_t)id, (unsigned)(offset / 8) | (more ? MORE_FRAGMENTS : 0), protocol,
+              from, to);
+    } else {
+      put_ip6(header, FRAGMENT_HEADER + bytes, IPPROTO_FRAGMENT, from, to);
+      uint8_t *fragment = header + IP6_HEADER;
+      fragment[0] = protocol;
+      fragment[1] = 0;
+      put16(fragment + 2, (unsigned)offset | more);
+      put16(fragment + 4, id >> 16);
+      put16(fragment + 6, id & 0xffff);
+    }
+    struct iovec pieces[ADIT_PACKET_PIECES] = {{header, header_length}};
+    unsigned count = 1 + part_of(iov, iovcnt, offset, bytes, pieces + 1);
+    int error = send_packet(stack, to, pieces, count, header_length + bytes);
+    if (error) return error;
+  }
+  return 0;
+}
+
+int adit_output_ip(struct adit_stack *stack, uint8_t protocol, adit_ip from, adit_ip to, const struct iovec *iov,
+                   unsigned iovcnt) {
+  bool v4 = from.version == 4;
+  size_t header_length = v4 ? IP4_HEADER : IP6_HEADER;
+  uint32_t mtu = !v4 && stack->mtu < LEAST_MTU6 ? LEAST_MTU6 : stack->mtu;
+  size_t length = 0;
+  for (unsigned i = 0; i < iovcnt; i++) length += iov[i].iov_len;
+  if (header_length + length > mtu) return send_fragments(stack, protocol, from, to, iov, iovcnt, length, mtu);
+
+  /* One piece for all headers: the IP header is put in front of a copy of the first piece, which is short. */
+  uint8_t headers[IP6_HEADER + 64];
+  if (iovcnt == 0 || iov[0].iov_len > sizeof headers - IP6_HEADER) return -EINVAL;
+  if (v4) {
+    put_ip4(headers, header_length + length, (uint16_t)next_id(stack), 0, protocol, from, to);
+  } else {
+    put_ip6(headers, length, protocol, from, to);
+  }
+  memcpy(headers + header_length, iov[0].iov_base, iov[0].iov_len);
+  struct iovec pieces[ADIT_PACKET_PIECES];
+  memcpy(pieces, iov, iovcnt * sizeof *iov);
+  pieces[0] = (struct iovec){headers, header_length + iov[0].iov_len};
+  return send_packet(stack, to, pieces, iovcnt, header_length + length);
+}
+
+int adit_output_reset(struct adit_stack *stack, const uint8_t *ip, const struct adit_header *header) {
+  uint8_t segment[TCP_HEADER] = {0};
+  uint32_t acknowledged = header->tcp_sequence + 1 + (header->length - header->payload);
+  (void)ip;
+  put16(segment, header->destination_port);
+  put16(segment + 2, header->source_port);
+  put16(segment + 8, acknowledged >> 16);
+  put16(segment + 10, acknowledged & 0xffff);
+  segment[12] = TCP_HEADER / 4 << 4;
+  segment[13] = ADIT_TCP_RST | ADIT_TCP_ACK;
+  struct iovec iov = {segment, sizeof segment};
+  return adit_output_ip(stack, IPPROTO_TCP, header->destination, header->source, &iov, 1);
+}

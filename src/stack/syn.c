@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * The park: connections whose SYN waits for an answer.
+ *
+ * lwIP answers a SYN at once, and only for a port that is listened on. So it does not see SYNs: the headers of each are
+ * kept here, its owner is told, and repetitions are absorbed. When the owner accepts, lwIP is given the SYN, with its
+ * listening pcb moved to that port for the moment; adit_flow_callbacks ties the pcb that comes of it to the flow. The
+ * listening pcbs have port 0 otherwise, and no SYN gets past this file, so nothing else ever reaches them.
+ *
+ * Limits: as many flows as adit_stack_options.parked; the one whose client has been silent longest makes room. A flow
+ * whose client sends no SYN for PATIENCE is given up: Linux repeats after 1, 3, 7, 15, 31 and 63 seconds, and then every
+ * 64 at most.
+ *
+ * A SYN for a connection in TIME-WAIT opens a new one when its sequence number is above what the old one received
+ * (RFC 9293, 3.10.7.4; RFC 6191): the old one is forgotten. Otherwise it is answered with an ACK, by lwIP.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "lwip/priv/tcp_priv.h"
+#include "packet/icmp.h"
+#include "stack/core.h"
+#include "stack/httpd.h"
+
+#define PATIENCE (70 * ADIT_SECOND)
+
+static void unlink_parked(struct adit_stack *stack, struct adit_flow *flow) {
+  if (flow->parked_previous) {
+    flow->parked_previous->parked_next = flow->parked_next;
+  } else {
+    stack->parked = flow->parked_next;
+  }
+  if (flow->parked_next) {
+    flow->parked_next->parked_previous = flow->parked_previous;
+  } else {
+    stack->parked_tail = flow->parked_previous;
+  }
+  flow->parked_previous = flow->parked_next = NULL;
+  stack->parked_count--;
+}
+
+static void link_parked(struct adit_stack *stack, struct adit_flow *flow) {
+  flow->parked_previous = stack->parked_tail;
+  flow->parked_next = NULL;
+  if (stack->parked_tail) {
+    stack->parked_tail->parked_next = flow;
+  } else {
+    stack->parked = flow;
+  }
+  stack->parked_tail = flow;
+  stack->parked_count++;
+}
+
+/* Out of the park, and out of memory once its owner has heard why. */
+static void unpark(struct adit_flow *flow, int error) {
+  unlink_parked(flow->stack, flow);
+  adit_port_free(flow->syn);
+  flow->syn = NULL;
+  adit_flow_gone(flow, error);
+}
+
+/* Keep the headers of the SYN. Data that it carries is left out: the client sends it again. */
+static bool keep_syn(struct adit_flow *flow, const struct adit_inbound *in) {
+  const struct adit_header *header = &in->header;
+  uint16_t length = (uint16_t)header->payload;
+  uint8_t *copy = adit_port_malloc(length);
+  if (!copy) return false;
+  memcpy(copy, in->ip, length);
+  uint16_t field = htons(header->version == 4 ? length : (uint16_t)(length - 40));
+  memcpy(copy + (header->version == 4 ? 2 : 4), &field, sizeof field);
+  adit_port_free(flow->syn);
+  flow->syn = copy;
+  flow->syn_length = length;
+  flow->syn_sequence = header->tcp_sequence;
+  flow->parked_ns = adit_port_now();
+  return true;
+}
+
+static void repeated(struct adit_flow *flow, const struct adit_inbound *in) {
+  if (flow->syn_sequence != in->header.tcp_sequence) keep_syn(flow, in); /* the client started anew */
+  flow->parked_ns = adit_port_now();
+  unlink_parked(flow->stack, flow);
+  link_parked(flow->stack, flow);
+}
+
+static bool reopens(const struct adit_flow *flow, const struct adit_inbound *in) {
+  return TCP_SEQ_GT(in->header.tcp_sequence, flow->pcb->rcv_nxt);
+}
+
+void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct adit_flow *flow, uint32_t hash) {
+  const struct adit_header *header = &in->header;
+  if (flow && flow->state == ADIT_FLOW_PARKED) {
+    repeated(flow, in);
+    return;
+  }
+  if (flow && flow->pcb) { /* TIME-WAIT */
+    if (!reopens(flow, in)) {
+      tcp_ack_now(flow->pcb);
+      tcp_output(flow->pcb);
+      return;
+    }
+    flow->pending |= ADIT_PENDING_CLOSED; /* in order */
+    tcp_abandon(flow->pcb, 0);            /* takes the flow out of the table */
+  } else if (flow) {
+    return; /* accepted a moment ago; the SYN-ACK leaves with the flush */
+  }
+  if (!stack->events->syn) {
+    adit_output_reset(stack, in->ip, header);
+    return;
+  }
+  if (!adit_port_has_room(stack->port)) {
+    adit_stack_drop(stack, ADIT_DROP_MEMORY);
+    return;
+  }
+  if (stack->parked_count >= stack->parked_limit) {
+    adit_stack_drop(stack, ADIT_DROP_PARKED);
+    unpark(stack->parked, -ENOBUFS);
+  }
+  adit_endpoint local = {header->destination, header->destination_port};
+  adit_endpoint remote = {header->source, header->source_port};
+  flow = adit_flow_new(stack, &local, &remote);
+  if (!flow || !keep_syn(flow, in)) {
+    if (flow) adit_flow_free(flow);
+    adit_stack_drop(stack, ADIT_DROP_MEMORY);
+    return;
+  }
+  flow->hash = hash;
+  adit_table_add(stack, flow);
+  link_parked(stack, flow);
+  adit_timer_need_second(stack);
+  stack->stats.flows_parked++;
+  stack->events->syn(stack->user, flow);
+}
+
+void adit_syn_reset(struct adit_flow *flow, const struct adit_inbound *in) {
+  if (in->header.tcp_sequence == flow->syn_sequence + 1) unpark(flow, -ECONNRESET);
+}
+
+void adit_syn_expire(struct adit_stack *stack) {
+  while (stack->parked && adit_port_now() - stack->parked->parked_ns >= PATIENCE) unpark(stack->parked, -ETIMEDOUT);
+}
+
+static void give_to_lwip(struct adit_flow *flow) {
+  struct adit_stack *stack = flow->stack;
+  struct tcp_pcb_listen *listener = flow->marks & ADIT_MARK_HTTPD ? stack->httpd : stack->listener;
+  struct pbuf *pbuf = pbuf_alloc(PBUF_RAW, flow->syn_length, PBUF_RAM);
+  if (!pbuf) {
+    unpark(flow, -ENOBUFS);
+    return;
+  }
+  memcpy(pbuf->payload, flow->syn, flow->syn_length);
+  stack->accepting = flow;
+  listener->local_port = flow->local.port;
+  adit_port_wear(flow->local.ip.version, flow->local.ip.bytes);
+  adit_port_input_ip(pbuf);
+  listener->local_port = 0;
+  stack->accepting = NULL;
+  if (!flow->pcb) {
+    unpark(flow, -ENOBUFS);
+    return;
+  }
+  unlink_parked(stack, flow);
+  adit_port_free(flow->syn);
+  flow->syn = NULL;
+  stack->stats.flows_accepted++;
+  stack->stats.flows_open++;
+  adit_timer_need_tcp(stack);
+  adit_flow_touch(flow); /* its owner may have written, or closed, meanwhile */
+}
+
+static void refuse(struct adit_flow *flow) {
+  static const struct {
+    uint8_t type4, code4, type6, code6;
+  } codes[] = {
+      [ADIT_REFUSE_RESET] = {0},
+      [ADIT_REFUSE_NET_UNREACHABLE] = {ADIT_ICMP_UNREACHABLE, ADIT_ICMP_NET, ADIT_ICMP6_UNREACHABLE,
+                                       ADIT_ICMP6_NO_ROUTE},
+      [ADIT_REFUSE_HOST_UNREACHABLE] = {ADIT_ICMP_UNREACHABLE, ADIT_ICMP_HOST, ADIT_ICMP6_UNREACHABLE,
+                                        ADIT_ICMP6_ADDRESS},
+      [ADIT_REFUSE_PROHIBITED] = {ADIT_ICMP_UNREACHABLE, ADIT_ICMP_PROHIBITED, ADIT_ICMP6_UNREACHABLE,
+                                  ADIT_ICMP6_PROHIBITED},
+      [ADIT_REFUSE_TTL_EXPIRED] = {ADIT_ICMP_TIME_EXCEEDED, ADIT_ICMP_IN_TRANSIT, ADIT_ICMP6_TIME_EXCEEDED,
+                                   ADIT_ICMP_IN_TRANSIT},
+  };
+  _Static_assert(sizeof codes / sizeof *codes == ADIT_REFUSALS, "a code for each refusal");
+  struct adit_stack *stack = flow->stack;
+  struct adit_header header;
+  enum adit_drop why;
+  if (!adit_header_parse(flow->syn, flow->syn_length, &header, &why)) return; /* it was parsed when it came */
+  if (flow->refusal == ADIT_REFUSE_RESET) {
+    adit_output_reset(stack, flow->syn, &header);
+  } else if (header.version == 4) {
+    adit_output_unreachable(stack, flow->syn, flow->syn_length, &header, codes[flow->refusal].type4,
+                            codes[flow->refusal].code4);
+  } else {
+    adit_output_unreachable(stack, flow->syn, flow->syn_length, &header, codes[flow->refusal].type6,
+                            codes[flow->refusal].code6);
+  }
+  stack->stats.flows_refused++;
+}
+
+void adit_syn_flush(struct adit_flow *flow) {
+  if (flow->pending & ADIT_PENDING_ACCEPT) {
+    flow->pending &= (uint16_t)~ADIT_PENDING_ACCEPT;
+    give_to_lwip(flow);
+  } else if (flow->pending & ADIT_PENDING_REFUSE) {
+    flow->pending &= (uint16_t)~ADIT_PENDING_REFUSE;
+    refuse(flow);
+    unpark(flow, 0);
+  } else if (flow->marks & ADIT_MARK_RELEASED) {
+    unpark(flow, 0);
+  }
+}
+
+int adit_flow_accept(struct adit_flow *flow) {
+  if (flow->state != ADIT_FLOW_PARKED || (flow->marks & ADIT_MARK_RELEASED)) return -EALREADY;
+  if (!adit_port_has_room(flow->stack->port)) return -ENOBUFS;
+  flow->state = ADIT_FLOW_ACCEPTED;
+  flow->pending |= ADIT_PENDING_ACCEPT;
+  adit_flow_touch(flow);
+  return 0;
+}
+
+int adit_httpd_accept(struct adit_flow *flow) {
+  if (!flow->stack->httpd) return -EINVAL;
+  int error = adit_flow_accept(flow);
+  if (error) return error;
+  flow->marks |= ADIT_MARK_HTTPD | ADIT_MARK_RELEASED;
+  return 0;
+}
+
+int adit_flow_refuse(struct adit_flow *flow, enum adit_refusal how) {
+  if (flow->state != ADIT_FLOW_PARKED || (flow->marks & ADIT_MARK_RELEASED)) return -EALREADY;
+  if ((unsigned)how >= ADIT_REFUSALS) return -EINVAL;
+  flow->refusal = (uint8_t)how;
+  flow->pending |= ADIT_PENDING_REFUSE;
+  flow->marks |= ADIT_MARK_RELEASED;
+  adit_flow_touch(flow);
+  return 0;
+}
+
+int adit_flow_drop(struct adit_flow *flow) {
+  if (flow->state != ADIT_FLOW_PARKED || (flow->marks & ADIT_MARK_RELEASED)) return -EALREADY;
+  flow->marks |= ADIT_MARK_RELEASED;
+  adit_flow_touch(flow);
+  return 0;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * Flows by 4-tuple: a hash table with chains, keyed by the stack's secret so that nobody can aim at one chain. It doubles
+ * when there are as many flows as chains and never shrinks.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stack/core.h"
+
+enum { FIRST_CHAINS = 256 };
+
+int adit_table_new(struct adit_stack *stack) {
+  stack->table = calloc(FIRST_CHAINS, sizeof *stack->table);
+  stack->table_mask = FIRST_CHAINS - 1;
+  return stack->table ? 0 : -ENOMEM;
+}
+
+static uint32_t hash_of(const struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote) {
+  uint8_t tuple[2 * 16 + 2 * 2];
+  size_t length = adit_ip_length(local->ip);
+  uint8_t *at = tuple;
+  memcpy(at, local->ip.bytes, length);
+  memcpy(at += length, remote->ip.bytes, length);
+  memcpy(at += length, &local->port, sizeof local->port);
+  memcpy(at += sizeof local->port, &remote->port, sizeof remote->port);
+  return (uint32_t)adit_port_hash(stack->port, ADIT_HASH_FLOW, tuple, (size_t)(at - tuple) + sizeof remote->port);
+}
+
+static bool same(const adit_endpoint *a, const adit_endpoint *b) {
+  return a->port == b->port && adit_ip_equal(a->ip, b->ip);
+}
+
+struct adit_flow *adit_table_find(struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote,
+                                  uint32_t *hash) {
+  *hash = hash_of(stack, local, remote);
+  struct adit_flow *flow = stack->table[*hash & stack->table_mask];
+  while (flow && !(flow->hash == *hash && same(&flow->remote, remote) && same(&flow->local, local)))
+    flow = flow->next_in_table;
+  return flow;
+}
+
+/* Without memory the chains stay as they are and get longer. */
+static void grow(struct adit_stack *stack) {
+  uint32_t chains = 2 * (stack->table_mask + 1);
+  struct adit_flow **table = calloc(chains, sizeof *table);
+  if (!table) return;
+  for (uint32_t slot = 0; slot <= stack->table_mask; slot++) {
+    while (stack->table[slot]) {
+      struct adit_flow *flow = stack->table[slot];
+      stack->table[slot] = flow->next_in_table;
+      flow->next_in_table = table[flow->hash & (chains - 1)];
+      table[flow->hash & (chains - 1)] = flow;
+    }
+  }
+  free(stack->table);
+  stack->table = table;
+  stack->table_mask = chains - 1;
+}
+
+void adit_table_add(struct adit_stack *stack, struct adit_flow *flow) {
+  if (stack->table_count > stack->table_mask) grow(stack);
+  struct adit_flow **chain = &stack->table[flow->hash & stack->table_mask];
+  flow->next_in_table = *chain;
+  *chain = flow;
+  flow->marks |= ADIT_MARK_LISTED;
+  stack->table_count++;
+}
+
+void adit_table_remove(struct adit_stack *stack, struct adit_flow *flow) {
+  if (!(flow->marks & ADIT_MARK_LISTED)) return;
+  struct adit_flow **link = &stack->table[flow->hash & stack->table_mask];
+  while (*link != flow) link = &(*link)->next_in_table;
+  *link = flow->next_in_table;
+  flow->marks &= (uint16_t)~ADIT_MARK_LISTED;
+  stack->table_count--;
+}
