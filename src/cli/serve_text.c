@@ -47,11 +47,34 @@ static adit_ip example(const struct adit_serve_greeting *greeting, unsigned vers
 
 /* ---- at the start ------------------------------------------------------------------------------------------------ */
 
-static void print_networks(const char *what, const struct adit_cli_cidrs *list, const char *none) {
+static void print_kernel(const struct adit_cli_cidrs *addresses) {
   char text[ADIT_ADDRESS_TEXT];
-  printf("  %-12s", what);
-  for (size_t i = 0; i < list->count; i++) printf("%s%s", i ? ", " : "", adit_cidr_format(list->item[i], text));
-  printf("%s\n", list->count ? "" : none);
+  printf("  %-12s", "kernel");
+  for (size_t i = 0; i < addresses->count; i++)
+    printf("%s%s", i ? ", " : "", adit_cidr_format(addresses->item[i], text));
+  puts(addresses->count ? "" : "no address configured here");
+}
+
+/* The network without its host bits. */
+static adit_cidr network_of(adit_cidr cidr) {
+  for (unsigned bit = cidr.prefix; bit < 8 * adit_ip_length(cidr.ip); bit++)
+    cidr.ip.bytes[bit / 8] = (uint8_t)(cidr.ip.bytes[bit / 8] & ~(0x80u >> bit % 8));
+  return cidr;
+}
+
+static void print_stack(const struct adit_serve_greeting *greeting) {
+  char text[ADIT_ADDRESS_TEXT];
+  const struct adit_cli_cidrs *answers = greeting->answers;
+  printf("  %-12s", "stack");
+  bool overlap = false;
+  for (size_t i = 0; i < answers->count; i++) {
+    printf("%s%s", i ? ", " : "", adit_cidr_format(network_of(answers->item[i]), text));
+    for (size_t j = 0; j < greeting->except_count; j++)
+      overlap |= adit_cidr_contains(answers->item[i], greeting->excepts[j]);
+  }
+  puts(answers->count == 0 ? "every address that is routed into the device"
+       : overlap           ? ", but for the kernel's own addresses"
+                           : "");
 }
 
 static void print_offload(uint32_t offload) {
@@ -106,8 +129,8 @@ void adit_serve_greet(const struct adit_serve_greeting *greeting) {
   printf("adit serve: a TCP/IP stack in this process\n");
   printf("  %-12s%s (%s, MTU %" PRIu32 "%s)\n", "device", device->name,
          adit_device_link(queue) == ADIT_LINK_ETHERNET ? "TAP" : "TUN", device->mtu, queues);
-  print_networks("kernel", &device->address, "nothing configured here");
-  print_networks("stack", greeting->answers, "every address that is routed into the device");
+  print_kernel(&device->address);
+  print_stack(greeting);
   print_offload(adit_device_offload(queue));
   print_things_to_try(example(greeting, 4), example(greeting, 6));
   printf("Ready. Ctrl-C ends it.\n");

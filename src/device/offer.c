@@ -39,8 +39,7 @@ static const struct {
 
 struct adit_offer adit_offer_all(int fd) {
   size_t i = 0;
-  while (i + 1 < sizeof steps / sizeof steps[0] && ioctl(fd, TUNSETOFFLOAD, (unsigned long)steps[i].flags) != 0) i++;
-  if (i + 1 == sizeof steps / sizeof steps[0]) adit_offer_nothing(fd);
+  while (ioctl(fd, TUNSETOFFLOAD, (unsigned long)steps[i].flags) != 0 && i + 1 < sizeof steps / sizeof steps[0]) i++;
   return steps[i].offer;
 }
 

@@ -154,11 +154,13 @@ static int read_burst(struct adit_worker *worker) {
   bool hung_up = worker->hung_up;
   worker->hung_up = false;
   worker->stats.bursts++;
-  for (unsigned i = 0; i < ADIT_WORKER_BURST; i++) {
+  size_t bytes = 0;
+  for (unsigned i = 0; i < ADIT_WORKER_BURST && bytes < ADIT_WORKER_BURST_BYTES; i++) {
     struct adit_buffer *buffer;
     int got = adit_device_read(device, worker->pool, &buffer);
     switch (got) {
     case 1:
+      bytes += buffer->length;
       adit_stack_input(worker->stack, buffer);
       break;
     case -EBADMSG: /* counted by the device */

@@ -74,8 +74,7 @@ static void answer_flow(void *user, struct adit_flow *flow) {
   if (adit_flow_peer_has_closed(flow)) adit_flow_close(flow);
 }
 
-static const struct adit_flow_events events = {
-    .readable = answer_flow, .peer_closed = answer_flow};
+static const struct adit_flow_events events = {.readable = answer_flow, .peer_closed = answer_flow};
 
 const struct adit_service adit_service_dns = {
     .port = 53, .name = "domain", .flow = &events, .datagram = answer_datagram, .answers = true};

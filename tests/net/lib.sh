@@ -173,8 +173,17 @@ wait_for() {
 start() {
   local name=$1
   shift
+  start_to "$name" "$WORK/$name.out" "$@"
+}
+
+# start_to NAME FILE COMMAND...: the same with standard output to FILE, which may be a pipe.
+start_to() {
+  local name=$1 file=$2
+  shift 2
   [ -z "${PID[$name]:-}" ] || fail "start: '$name' runs already"
-  "$@" >"$WORK/$name.out" 2>"$WORK/$name.err" </dev/null &
+  : >"$WORK/$name.err" # here and now: nobody shall find in it what an earlier process of that name said
+  : >"$WORK/$name.out"
+  "$@" >"$file" 2>"$WORK/$name.err" </dev/null &
   PID[$name]=$!
 }
 

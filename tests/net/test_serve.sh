@@ -73,7 +73,7 @@ SUM_10M=$(expected_sum 10000000)
 # ---- a TUN device with offload, everything ----
 before=$(links)
 serve tun --dev adit0
-check_command 'the device is there' link_exists adit0
+wait_for 1 'the device is there' link_exists adit0
 check_contains 'what to try is named' "curl http://$V4/" "$(cat "$(out_of tun)")"
 ping_all tun
 check_command 'the largest ping over IPv4' ping -n -c 1 -W 3 -s 65507 $V4
@@ -114,7 +114,7 @@ check_equal 'dig over TCP' $V4 "$(dig +short +tries=1 +tcp @$V4 adit.test A)"
 check_equal 'dig PTR' adit.test. "$(dig +short +tries=1 @$V4 -x $V6)"
 check_contains 'dig of a name below' 'status: NXDOMAIN' "$(dig +tries=1 @$V4 www.adit.test)"
 check_contains 'dig of another name' 'status: REFUSED' "$(dig +tries=1 @$V4 example.org)"
-check_lacks 'dig: nothing to complain about' WARNING "$(dig +tries=1 @$V4 adit.test MX)"
+check_lacks 'dig: nothing to complain about' WARNING "$(dig +norecurse +tries=1 @$V4 adit.test MX)"
 
 run nc -z -w 2 $V4 4
 check_status 1 'a port without service refuses'
@@ -134,7 +134,7 @@ except ConnectionRefusedError:
 done
 
 # A connection that is open does not keep it from ending; the summary counts; nothing is left.
-start open nc -d $V4 19
+start open bash -c "nc -d $V4 19 & trap 'kill \$!; exit 0' TERM; wait"
 wait_for 5 'characters arrive' test -s "$(out_of open)"
 stop tun TERM
 check_status 0 'SIGTERM ends it in order'
@@ -142,8 +142,7 @@ check_match 'the summary counts packets' 'adit serve: [1-9][0-9]* packets' "$OUT
 check_lacks 'nothing went wrong' 'ERROR' "$ERR"
 wait_for 5 'the device is gone' link_is_gone adit0
 check_equal 'interfaces are as before' "$before" "$(links)"
-kill -KILL "${PID[open]}" 2>/dev/null || true
-await open
+stop open
 
 # ---- without offload, and with several queues ----
 serve plain --dev adit1 --no-offload
@@ -170,10 +169,11 @@ check_status 0 'four queues end in order'
 serve tap --dev adit3 --tap
 ping_all tap
 http_all tap
-tap_mac=$(cat /sys/class/net/adit3/address)
+tap_mac=$(ip -o link show adit3 | sed -n 's/.*link.ether \([0-9a-f:]*\).*/\1/p')
 stack_mac=$(ip neigh show $V4 dev adit3 | sed -n 's/.*lladdr \([0-9a-f:]*\).*/\1/p')
 check_match 'the stack has a hardware address of its own' '^[0-9a-f][26ae]:' "$stack_mac"
-check_equal 'it is not the one of the device' different "$([ "$tap_mac" = "$stack_mac" ] || echo different)"
+check_match 'so has the device' '^[0-9a-f][0-9a-f]:' "$tap_mac"
+check_lacks 'they are not the same' "$tap_mac" "$stack_mac"
 stop tap
 check_status 0
 

@@ -173,7 +173,7 @@ static void test_packets_over_sockets(void **state) {
   }
 }
 
-/* The other side goes away: an error, and no SIGPIPE, which would end this program. */
+/* The other side goes away: datagram sockets may hope for another one, seqpacket sockets tell that it is the end. */
 static void test_other_side_is_gone(void **state) {
   (void)state;
   static const struct {

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * A recorded packet made fit for the stack: out of its frame, checksums finished, numbers of the other side shifted.
+ */
+#ifndef ADIT_CLI_REPLAY_PACKET_H
+#define ADIT_CLI_REPLAY_PACKET_H
+
+#include "packet/header.h"
+
+/**
+ * Take the Ethernet header with its VLAN tags (IEEE 802.1Q) off `buffer`. Returns false, with the buffer as it was, when
+ * no IP packet is in the frame.
+ */
+bool adit_replay_unframe(struct adit_buffer *buffer);
+
+/**
+ * Finish the checksums that the recording host had left to its network card: a transport checksum that is the bare sum
+ * over the pseudo-header, and an IPv4 header checksum of zero. All others stay as they are, wrong ones included.
+ * `header` was parsed from the packet at `ip`. Returns whether something was finished.
+ */
+bool adit_replay_finish(uint8_t *ip, const struct adit_header *header);
+
+/**
+ * Let a TCP segment acknowledge `acknowledgment`, and shift the edges of its SACK blocks (RFC 2018) by as much as its
+ * acknowledgment moves. The checksum is mended, not computed (RFC 1624), so that a wrong one stays wrong. `header` was
+ * parsed from the packet at `ip` and is changed too.
+ */
+void adit_replay_acknowledge(uint8_t *ip, struct adit_header *header, uint32_t acknowledgment);
+
+#endif
