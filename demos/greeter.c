@@ -112,7 +112,7 @@ int main(int argc, char **argv) {
     error = adit_stack_new(&options, &stack);
   }
   if (!error) error = run(device, stack, pool);
-  fprintf(stderr, "greeter: %s\n", strerror(-error)); /* it serves until it cannot */
+  fprintf(stderr, "greeter: %s: %s\n", argc > 1 ? argv[1] : "greet%d", strerror(-error)); /* it runs until it cannot */
   adit_stack_free(stack);
   adit_device_close(device);
   adit_pool_free(pool);

@@ -46,8 +46,9 @@
 #define LWIP_ND6_ALLOW_RA_UPDATES 0     /* router advertisements change nothing */
 #define LWIP_ND6_TCP_REACHABILITY_HINTS 1
 #define LWIP_ND6_QUEUEING 1
-#define LWIP_ND6_NUM_NEIGHBORS 32
-#define LWIP_ND6_NUM_DESTINATIONS 32
+#define MEMP_NUM_ND6_QUEUE 128 /* as ARP_QUEUE_LEN, but for all neighbours together */
+#define LWIP_ND6_NUM_NEIGHBORS 120
+#define LWIP_ND6_NUM_DESTINATIONS 120
 #define LWIP_IPV6_MLD 0
 #define LWIP_IGMP 0
 #define LWIP_DHCP 0
@@ -63,7 +64,9 @@
 #define LWIP_ARP 1
 #define LWIP_ETHERNET 1
 #define ARP_QUEUEING 1
-#define ARP_TABLE_SIZE 32
+#define ARP_QUEUE_LEN 128     /* packets for one neighbour: all fragments of the largest datagram at an MTU of 576 */
+#define PBUF_NEEDS_COPY(p) 1  /* what waits for a neighbour may outlive the data that a flow has lent */
+#define ARP_TABLE_SIZE 120
 #define ETHARP_SUPPORT_STATIC_ENTRIES 0
 
 /* ---- TCP ---- */

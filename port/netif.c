@@ -105,6 +105,7 @@ static err_t initialize(struct netif *netif) {
     netif->flags |= NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_BROADCAST;
     netif->hwaddr_len = ETH_HWADDR_LEN;
     memcpy(netif->hwaddr, port->options.mac, ETH_HWADDR_LEN);
+    netif->mtu = (u16_t)LWIP_MIN(port->options.mtu, ADIT_PORT_ETHERNET_MTU);
     netif->output = output4_ethernet;
     netif->output_ip6 = output6_ethernet;
     netif->linkoutput = link_output;

@@ -45,6 +45,9 @@ struct adit_port *adit_port_enter(struct adit_port *port);
 /** Make `outer` current again, as adit_port_enter returned it; may be NULL. */
 void adit_port_leave(struct adit_port *outer);
 
+/** Longest IP packet over Ethernet: with the header in front of it, aligned, it has to fit lwIP's 16 bits. */
+enum { ADIT_PORT_ETHERNET_MTU = 65535 - 16 - 7 };
+
 /** The netif of the current stack. */
 struct netif *adit_port_netif(void);
 

@@ -11,9 +11,10 @@ const struct adit_cli_command adit_cli_commands[] = {
     {
         .name = "serve",
         .purpose = "answer ping, TCP and UDP on the device from a stack in user space",
-        .details = "Makes a TUN or TAP device behind which a TCP/IP stack in this process answers: echo (ICMP, TCP and\n"
-                   "UDP port 7), discard (9), daytime (13), chargen (19), HTTP (80) and DNS (53).\n"
-                   "The device vanishes when the command ends.",
+        .details =
+            "Makes a TUN or TAP device behind which a TCP/IP stack in this process answers: echo (ICMP, TCP and\n"
+            "UDP port 7), discard (9), daytime (13), chargen (19), HTTP (80) and DNS (53).\n"
+            "The device vanishes when the command ends.",
         .examples = "  adit serve &\n"
                     "  ping 192.168.3.12\n"
                     "  curl http://192.168.3.12/",
@@ -28,15 +29,17 @@ const struct adit_cli_command adit_cli_commands[] = {
                    "Ends with SIGINT (Ctrl-C) or SIGTERM.",
         .examples = "  adit dump &\n"
                     "  ping -c 4 192.168.3.12",
-        .options = ADIT_CLI_COMMON_OPTIONS | ADIT_CLI_DEVICE_OPTIONS | BIT(OFFLOAD) | BIT(HEX) | BIT(FORMAT) | BIT(COUNT),
+        .options = ADIT_CLI_COMMON_OPTIONS | ADIT_CLI_DEVICE_OPTIONS | BIT(OFFLOAD) | BIT(HEX) | BIT(FORMAT) |
+                   BIT(COUNT),
         .mtu_min = 68,
         .run = adit_cli_dump,
     },
     {
         .name = "reflect",
         .purpose = "write every packet back into the device, unchanged or turned round",
-        .details = "Makes a TUN or TAP device and writes back what is read from it. With --swap source and destination\n"
-                   "change places first, so that the kernel gets its own ping and answers it.",
+        .details =
+            "Makes a TUN or TAP device and writes back what is read from it. With --swap source and destination\n"
+            "change places first, so that the kernel gets its own ping and answers it.",
         .examples = "  adit reflect --swap &\n"
                     "  ping 192.168.3.12",
         .options = ADIT_CLI_COMMON_OPTIONS | ADIT_CLI_DEVICE_OPTIONS | BIT(SWAP),
@@ -46,10 +49,11 @@ const struct adit_cli_command adit_cli_commands[] = {
     {
         .name = "replay",
         .purpose = "put the packets of a capture through the stack, under a virtual clock",
-        .details = "Reads the client's packets of a capture and gives them to the stack that 'adit serve' runs. Needs no\n"
-                   "device and no root. Two runs give the same answers, byte for byte.",
+        .details =
+            "Reads the client's packets of a capture and gives them to the stack that 'adit serve' runs. Needs no\n"
+            "device and no root. Two runs give the same answers, byte for byte.",
         .examples = "  adit replay ping.pcap -o answers.pcap",
-        .options = ADIT_CLI_COMMON_OPTIONS | BIT(ANSWER) | BIT(MTU) | BIT(OUT),
+        .options = ADIT_CLI_COMMON_OPTIONS | BIT(ANSWER) | BIT(MTU) | BIT(OUT) | BIT(SEED),
         .mtu_min = 576,
         .operand = "IN.pcap",
         .operand_hint = "give the capture to replay, for example: adit replay ping.pcap -o answers.pcap",

@@ -9,22 +9,18 @@
 #include "cli/options.h"
 
 /** Exit statuses of the program. */
-enum adit_cli_status {
-  ADIT_CLI_DONE = 0,
-  ADIT_CLI_FAILED = 1,
-  ADIT_CLI_USAGE = 2
-};
+enum adit_cli_status { ADIT_CLI_DONE = 0, ADIT_CLI_FAILED = 1, ADIT_CLI_USAGE = 2 };
 
 /** One command. */
 struct adit_cli_command {
   const char *name;
-  const char *purpose;       /**< one line */
-  const char *details;       /**< the help text says this after the usage line; lines separated by newlines */
-  const char *examples;      /**< lines of the help text, or NULL */
-  uint32_t options;          /**< set of ADIT_CLI_BIT */
-  uint64_t mtu_min;          /**< smallest --mtu */
-  const char *operand;       /**< name of the operand, NULL when it takes none */
-  const char *operand_hint;  /**< what to do when it is missing */
+  const char *purpose;      /**< one line */
+  const char *details;      /**< the help text says this after the usage line; lines separated by newlines */
+  const char *examples;     /**< lines of the help text, or NULL */
+  uint32_t options;         /**< set of ADIT_CLI_BIT */
+  uint64_t mtu_min;         /**< smallest --mtu */
+  const char *operand;      /**< name of the operand, NULL when it takes none */
+  const char *operand_hint; /**< what to do when it is missing */
   /** Do it. The options are borrowed and have been checked. Returns the exit status, everything said. */
   enum adit_cli_status (*run)(const struct adit_cli_options *options);
 };

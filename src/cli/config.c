@@ -147,8 +147,8 @@ static int take_value(struct reader *reader, enum adit_cli_option_id id) {
 /* The current event is a key. Find its option. */
 static int take_key(struct reader *reader, enum adit_cli_option_id *id) {
   if (reader->event.type != YAML_SCALAR_EVENT) {
-    return adit_cli_error(reader->error, "%s:%lu: a key that is not a word; write one 'key: value' a line", reader->path,
-                          line_of(reader));
+    return adit_cli_error(reader->error, "%s:%lu: a key that is not a word; write one 'key: value' a line",
+                          reader->path, line_of(reader));
   }
   const struct adit_cli_command *command = reader->options->command;
   const char *key = (const char *)reader->event.data.scalar.value;

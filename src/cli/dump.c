@@ -83,7 +83,7 @@ static enum adit_cli_status run(struct dump *dump, const struct adit_cli_device 
       .user = dump,
   };
   enum adit_cli_status status = adit_cli_pump(&pump);
-  if (dump->error == -EPIPE) return status; /* nobody reads: nothing to say */
+  if (dump->error == -EPIPE || pump.hung_up) return status; /* nobody reads: nothing to say */
   if (dump->error != 0 && dump->error != -EINTR) {
     return adit_cli_fail(dump->options, "cannot write to standard output: %s", strerror(-dump->error));
   }

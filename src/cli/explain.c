@@ -34,10 +34,11 @@ static enum adit_cli_status explain_taken(const struct adit_cli_options *options
                          holder.pid, holder.command);
   }
   if (existing != NULL && existing->persistent) {
-    return adit_cli_fail(options,
-                         "--dev %s: in use by another program, or made with another number of queues (see 'ip -d tuntap "
-                         "show'); choose another name, end that program, or change --queues",
-                         name);
+    return adit_cli_fail(
+        options,
+        "--dev %s: in use by another program, or made with another number of queues (see 'ip -d tuntap "
+        "show'); choose another name, end that program, or change --queues",
+        name);
   }
   return adit_cli_fail(options, "--dev %s: in use by another program; choose another name or end that program", name);
 }
@@ -45,16 +46,19 @@ static enum adit_cli_status explain_taken(const struct adit_cli_options *options
 static enum adit_cli_status explain_permission(const struct adit_cli_options *options,
                                                const struct adit_link_info *existing, int error) {
   if (error == -EACCES) {
-    return adit_cli_fail(options, "/dev/net/tun cannot be opened: %s; run as root (sudo), or let an administrator allow "
+    return adit_cli_fail(options,
+                         "/dev/net/tun cannot be opened: %s; run as root (sudo), or let an administrator allow "
                          "it (chmod 666 /dev/net/tun; in a container also --device /dev/net/tun)",
                          strerror(-error));
   }
   if (existing != NULL) {
-    return adit_cli_fail(options, "--dev %s: no permission to use this device, it belongs to another user; run as that "
+    return adit_cli_fail(options,
+                         "--dev %s: no permission to use this device, it belongs to another user; run as that "
                          "user or as root (sudo)",
                          options->dev);
   }
-  return adit_cli_fail(options, "no permission to make a %s device; run as root (sudo) or with the capability "
+  return adit_cli_fail(options,
+                       "no permission to make a %s device; run as root (sudo) or with the capability "
                        "CAP_NET_ADMIN (containers: --cap-add NET_ADMIN), or give --dev a device that an administrator "
                        "made for you (ip tuntap add dev adit0 mode %s user NAME)",
                        mode_name(options->tap), options->tap ? "tap" : "tun");
@@ -65,11 +69,11 @@ enum adit_cli_status adit_cli_explain_open(const struct adit_cli_options *option
   switch (error) {
   case -ENOENT:
     return adit_cli_fail(options, "there is no /dev/net/tun, from which devices are made; load the kernel's driver "
-                         "(modprobe tun) or start the container with --device /dev/net/tun");
+                                  "(modprobe tun) or start the container with --device /dev/net/tun");
   case -ENODEV:
   case -ENXIO:
     return adit_cli_fail(options, "/dev/net/tun has no driver behind it; load it (modprobe tun) or use a kernel built "
-                         "with CONFIG_TUN");
+                                  "with CONFIG_TUN");
   case -EPERM:
   case -EACCES:
     return explain_permission(options, existing, error);
@@ -77,11 +81,13 @@ enum adit_cli_status adit_cli_explain_open(const struct adit_cli_options *option
     return explain_taken(options, existing);
   case -EMFILE:
   case -ENFILE:
-    return adit_cli_fail(options, "too many open files for %llu queues; raise the limit (ulimit -n) or give fewer "
+    return adit_cli_fail(options,
+                         "too many open files for %llu queues; raise the limit (ulimit -n) or give fewer "
                          "--queues",
                          (unsigned long long)options->queues);
   case -EINVAL:
-    return adit_cli_fail(options, "this kernel refuses a %s device with %llu queue(s); give fewer --queues, or a newer "
+    return adit_cli_fail(options,
+                         "this kernel refuses a %s device with %llu queue(s); give fewer --queues, or a newer "
                          "kernel",
                          mode_name(options->tap), (unsigned long long)options->queues);
   default:

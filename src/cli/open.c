@@ -28,7 +28,6 @@
 #include <unistd.h>
 
 static const char *const default_addresses[] = {"192.168.3.11/24", "fdad:3::11/64"};
-static const char *const bridge_answers[] = {"192.168.3.12/32", "fdad:3::12/128"};
 
 enum { DEFAULTS = 2, IPV6_MTU = 1280 };
 
@@ -49,8 +48,8 @@ struct opening {
   struct adit_link_info found; /* under the name of --dev, before; index 0 = nothing */
   struct adit_link_info info;  /* the open device, before it is configured */
   struct adit_cli_cidrs wanted;
-  bool chosen;    /* `wanted` was said by the user */
-  bool ours;      /* the device was made here */
+  bool chosen;     /* `wanted` was said by the user */
+  bool ours;       /* the device was made here */
   unsigned bridge; /* index, 0 = none */
 };
 
@@ -68,11 +67,15 @@ static enum adit_cli_status find_bridge(struct opening *o) {
   case 0:
     return ADIT_CLI_DONE;
   case -ENODEV:
-    return adit_cli_fail(o->options, "--bridge %s: there is no such interface; make the bridge first (ip link add %s type "
-                         "bridge; ip link set %s up)", name, name, name);
+    return adit_cli_fail(o->options,
+                         "--bridge %s: there is no such interface; make the bridge first (ip link add %s type "
+                         "bridge; ip link set %s up)",
+                         name, name, name);
   case -ENOTSUP:
-    return adit_cli_fail(o->options, "--bridge %s: is an interface but no bridge; give the name of a bridge (ip link show "
-                         "type bridge lists them)", name);
+    return adit_cli_fail(o->options,
+                         "--bridge %s: is an interface but no bridge; give the name of a bridge (ip link show "
+                         "type bridge lists them)",
+                         name);
   default:
     return adit_cli_fail(o->options, "--bridge %s: cannot be looked up: %s", name, adit_link_reason(o->link));
   }
@@ -120,13 +123,17 @@ static enum adit_cli_status check_conflicts(struct opening *o) {
   adit_cidr_format(conflict.other, other);
   if (if_indextoname(conflict.index, where) == NULL) snprintf(where, sizeof where, "interface %u", conflict.index);
   if (conflict.exact) {
-    return adit_cli_fail(o->options, "address %s is already in use on %s; give another --address, or stop the program "
-                         "that has %s", adit_ip_format(conflict.wanted.ip, wanted), where, where);
+    return adit_cli_fail(o->options,
+                         "address %s is already in use on %s; give another --address, or stop the program "
+                         "that has %s",
+                         adit_ip_format(conflict.wanted.ip, wanted), where, where);
   }
   adit_cidr_format(conflict.wanted, wanted);
   if (o->chosen) {
-    adit_cli_note(o->options, "note: %s has an address (%s) in the network of %s; the kernel sends to that network "
-                  "through %s", where, other, wanted, where);
+    adit_cli_note(o->options,
+                  "note: %s has an address (%s) in the network of %s; the kernel sends to that network "
+                  "through %s",
+                  where, other, wanted, where);
     return ADIT_CLI_DONE;
   }
   return adit_cli_fail(o->options, "the network of %s is already in use on %s (%s); give another one with --address",
@@ -166,8 +173,10 @@ static enum adit_cli_status open_by_fd(struct opening *o) {
   int fd = (int)o->options->fd;
   int error = adit_device_attach(fd, true, &o->device->queue[0]);
   if (error == -EBADF) {
-    return adit_cli_fail(o->options, "--fd %d: is not open in this process; let the parent process leave it open (no "
-                         "FD_CLOEXEC), and check the number", fd);
+    return adit_cli_fail(o->options,
+                         "--fd %d: is not open in this process; let the parent process leave it open (no "
+                         "FD_CLOEXEC), and check the number",
+                         fd);
   }
   if (error != 0) {
     return adit_cli_fail(o->options, "--fd %d: cannot be used as a device: %s; give a TUN or TAP fd", fd,
@@ -175,8 +184,10 @@ static enum adit_cli_status open_by_fd(struct opening *o) {
   }
   o->device->queues = 1;
   if (o->options->bridge != NULL && adit_device_link(o->device->queue[0]) != ADIT_LINK_ETHERNET) {
-    return adit_cli_fail(o->options, "--bridge %s: the device of --fd %d is TUN, a bridge takes Ethernet frames only; "
-                         "open a TAP device", o->options->bridge, fd);
+    return adit_cli_fail(o->options,
+                         "--bridge %s: the device of --fd %d is TUN, a bridge takes Ethernet frames only; "
+                         "open a TAP device",
+                         o->options->bridge, fd);
   }
   return ADIT_CLI_DONE;
 }
@@ -276,8 +287,10 @@ static enum adit_cli_status configure(struct opening *o) {
     return ADIT_CLI_DONE; /* an fd that is no interface of this namespace: packets come from it all the same */
   }
   if (error != 0) {
-    return adit_cli_fail(o->options, "%s: is no interface of this network namespace, so nothing can be set on it; leave "
-                         "out --address and --bridge", device->name);
+    return adit_cli_fail(o->options,
+                         "%s: is no interface of this network namespace, so nothing can be set on it; leave "
+                         "out --address and --bridge",
+                         device->name);
   }
   device->undo->before = o->info;
   if (!o->ours) device->undo->index = o->info.index;
@@ -389,8 +402,6 @@ size_t adit_cli_answers(const struct adit_cli_options *options, const struct adi
   answers->count = 0;
   if (options->answer.count > 0) {
     *answers = options->answer;
-  } else if (options->bridge != NULL) {
-    for (size_t i = 0; i < DEFAULTS; i++) add_text(answers, bridge_answers[i]);
   } else {
     for (size_t i = 0; i < device->address.count; i++) {
       if (!link_local(device->address.item[i].ip)) answers->item[answers->count++] = device->address.item[i];

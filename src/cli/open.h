@@ -46,9 +46,9 @@ void adit_cli_close(struct adit_cli_device *device);
 char *adit_cli_describe(const struct adit_cli_device *device, char *text, size_t size);
 
 /**
- * The networks that a stack behind this device answers for, for `answer` of adit_stack_options: those of --answer;
- * without it, with --bridge 192.168.3.12 and fdad:3::12 alone (others on the bridge have addresses too), else the
- * networks of the device's addresses except link-local ones. Returns their number; 0 = every address.
+ * The networks that a stack behind this device answers for, for `answer` of adit_stack_options: those of --answer or,
+ * without it, those of the device's addresses except link-local ones. Returns their number; 0 = every address, which is
+ * wrong on a network with others (Ethernet).
  */
 size_t adit_cli_answers(const struct adit_cli_options *options, const struct adit_cli_device *device,
                         struct adit_cli_cidrs *answers);

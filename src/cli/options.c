@@ -27,66 +27,147 @@ static const char *const formats[] = {
 #define FIELD(name) offsetof(struct adit_cli_options, name)
 
 const struct adit_cli_option adit_cli_option_table[ADIT_CLI_OPTION_IDS] = {
-    [ADIT_CLI_DEV] = {.name = "dev", .kind = ADIT_CLI_KIND_NAME, .offset = FIELD(dev), .argument = "NAME",
+    [ADIT_CLI_DEV] = {.name = "dev",
+                      .kind = ADIT_CLI_KIND_NAME,
+                      .offset = FIELD(dev),
+                      .argument = "NAME",
                       .example = "adit0",
                       .help = "name of the device, at most 15 bytes; %d in it is replaced by\n"
                               "the first free number (default: adit%d)"},
-    [ADIT_CLI_TAP] = {.name = "tap", .kind = ADIT_CLI_KIND_SET, .offset = FIELD(tap), .value = 1,
+    [ADIT_CLI_TAP] = {.name = "tap",
+                      .kind = ADIT_CLI_KIND_SET,
+                      .offset = FIELD(tap),
+                      .value = 1,
                       .help = "a TAP device (Ethernet frames) instead of TUN (IP packets)"},
-    [ADIT_CLI_BRIDGE] = {.name = "bridge", .kind = ADIT_CLI_KIND_NAME, .offset = FIELD(bridge), .argument = "BR",
+    [ADIT_CLI_BRIDGE] = {.name = "bridge",
+                         .kind = ADIT_CLI_KIND_NAME,
+                         .offset = FIELD(bridge),
+                         .argument = "BR",
                          .example = "br0",
                          .help = "with --tap: make the device a port of this bridge, which\n"
                                  "exists; it then gets no address by default"},
-    [ADIT_CLI_FD] = {.name = "fd", .kind = ADIT_CLI_KIND_NUMBER, .offset = FIELD(fd), .argument = "N", .example = "3",
-                     .min = 0, .max = INT_MAX,
+    [ADIT_CLI_FD] = {.name = "fd",
+                     .kind = ADIT_CLI_KIND_NUMBER,
+                     .offset = FIELD(fd),
+                     .argument = "N",
+                     .example = "3",
+                     .min = 0,
+                     .max = INT_MAX,
                      .help = "use a TUN or TAP device that the parent process opened; only\n"
                              "what other options name is configured on it"},
-    [ADIT_CLI_ADDRESS] = {.name = "address", .kind = ADIT_CLI_KIND_HOST, .offset = FIELD(address), .argument = "CIDR",
+    [ADIT_CLI_ADDRESS] = {.name = "address",
+                          .kind = ADIT_CLI_KIND_HOST,
+                          .offset = FIELD(address),
+                          .argument = "CIDR",
                           .example = "192.168.3.11/24",
                           .help = "address of the kernel's side and its network; may be repeated\n"
                                   "(default: 192.168.3.11/24 and fdad:3::11/64)"},
-    [ADIT_CLI_ANSWER] = {.name = "answer", .kind = ADIT_CLI_KIND_NETWORK, .offset = FIELD(answer), .argument = "CIDR",
+    [ADIT_CLI_ANSWER] = {.name = "answer",
+                         .kind = ADIT_CLI_KIND_NETWORK,
+                         .offset = FIELD(answer),
+                         .argument = "CIDR",
                          .example = "192.168.3.0/24",
                          .help = "network whose addresses the stack answers for; may be\n"
-                                 "repeated (default: the networks of the kernel's side)"},
-    [ADIT_CLI_MTU] = {.name = "mtu", .kind = ADIT_CLI_KIND_NUMBER, .offset = FIELD(mtu), .argument = "N",
-                      .example = "1400", .min = 68, .max = ADIT_CLI_MTU_TUN,
+                                 "repeated (default: the networks of the kernel's side;\n"
+                                 "needed with --bridge)"},
+    [ADIT_CLI_MTU] = {.name = "mtu",
+                      .kind = ADIT_CLI_KIND_NUMBER,
+                      .offset = FIELD(mtu),
+                      .argument = "N",
+                      .example = "1400",
+                      .min = 68,
+                      .max = ADIT_CLI_MTU_TUN,
                       .help = "largest packet in bytes (default: 1500)"},
-    [ADIT_CLI_QUEUES] = {.name = "queues", .kind = ADIT_CLI_KIND_NUMBER, .offset = FIELD(queues), .argument = "N",
-                         .example = "4", .min = 1, .max = 256,
+    [ADIT_CLI_QUEUES] = {.name = "queues",
+                         .kind = ADIT_CLI_KIND_NUMBER,
+                         .offset = FIELD(queues),
+                         .argument = "N",
+                         .example = "4",
+                         .min = 1,
+                         .max = 256,
                          .help = "number of queues, each with a thread and a stack (default: 1)"},
-    [ADIT_CLI_OFFLOAD] = {.name = "offload", .kind = ADIT_CLI_KIND_SET, .offset = FIELD(offload),
+    [ADIT_CLI_OFFLOAD] = {.name = "offload",
+                          .kind = ADIT_CLI_KIND_SET,
+                          .offset = FIELD(offload),
                           .value = ADIT_CLI_OFFLOAD_ON,
                           .help = "take packets as the kernel hands them to a network card: up to\n"
                                   "64 KiB, the checksum not yet computed"},
-    [ADIT_CLI_NO_OFFLOAD] = {.name = "no-offload", .kind = ADIT_CLI_KIND_SET, .offset = FIELD(offload),
+    [ADIT_CLI_NO_OFFLOAD] = {.name = "no-offload",
+                             .kind = ADIT_CLI_KIND_SET,
+                             .offset = FIELD(offload),
                              .value = ADIT_CLI_OFFLOAD_OFF,
                              .help = "no packets larger than the MTU, all checksums complete"},
-    [ADIT_CLI_HEX] = {.name = "hex", .letter = 'x', .kind = ADIT_CLI_KIND_SET, .offset = FIELD(format),
-                      .value = ADIT_CLI_FORMAT_HEX, .help = "the same as --format=hex"},
-    [ADIT_CLI_FORMAT] = {.name = "format", .kind = ADIT_CLI_KIND_CHOICE, .offset = FIELD(format),
-                         .argument = "FORMAT", .example = "hex", .choices = formats,
+    [ADIT_CLI_HEX] = {.name = "hex",
+                      .letter = 'x',
+                      .kind = ADIT_CLI_KIND_SET,
+                      .offset = FIELD(format),
+                      .value = ADIT_CLI_FORMAT_HEX,
+                      .help = "the same as --format=hex"},
+    [ADIT_CLI_FORMAT] = {.name = "format",
+                         .kind = ADIT_CLI_KIND_CHOICE,
+                         .offset = FIELD(format),
+                         .argument = "FORMAT",
+                         .example = "hex",
+                         .choices = formats,
                          .help = "line: one line a packet; hex: and its bytes in hexadecimal;\n"
                                  "decimal: its bytes as decimal numbers, one packet a line\n"
                                  "(default: line)"},
-    [ADIT_CLI_COUNT] = {.name = "count", .letter = 'c', .kind = ADIT_CLI_KIND_NUMBER, .offset = FIELD(count),
-                        .argument = "N", .example = "4", .min = 1, .max = UINT64_MAX,
+    [ADIT_CLI_COUNT] = {.name = "count",
+                        .letter = 'c',
+                        .kind = ADIT_CLI_KIND_NUMBER,
+                        .offset = FIELD(count),
+                        .argument = "N",
+                        .example = "4",
+                        .min = 1,
+                        .max = UINT64_MAX,
                         .help = "end after this many packets (default: go on until a signal)"},
-    [ADIT_CLI_SWAP] = {.name = "swap", .kind = ADIT_CLI_KIND_SET, .offset = FIELD(swap), .value = 1,
+    [ADIT_CLI_SWAP] = {.name = "swap",
+                       .kind = ADIT_CLI_KIND_SET,
+                       .offset = FIELD(swap),
+                       .value = 1,
                        .help = "exchange source and destination address first"},
-    [ADIT_CLI_OUT] = {.name = "out", .letter = 'o', .kind = ADIT_CLI_KIND_PATH, .offset = FIELD(out),
-                      .argument = "OUT.pcap", .example = "answers.pcap",
+    [ADIT_CLI_OUT] = {.name = "out",
+                      .letter = 'o',
+                      .kind = ADIT_CLI_KIND_PATH,
+                      .offset = FIELD(out),
+                      .argument = "OUT.pcap",
+                      .example = "answers.pcap",
                       .help = "write the answers to this capture, which is made anew"},
-    [ADIT_CLI_CONFIG] = {.name = "config", .kind = ADIT_CLI_KIND_PATH, .command_line_only = true,
-                         .offset = FIELD(config), .argument = "FILE", .example = "adit.yaml",
+    [ADIT_CLI_SEED] = {.name = "seed",
+                       .kind = ADIT_CLI_KIND_NUMBER,
+                       .offset = FIELD(seed),
+                       .argument = "N",
+                       .example = "7",
+                       .min = 0,
+                       .max = UINT64_MAX,
+                       .help = "all random choices follow from this number (default: 0)"},
+    [ADIT_CLI_CONFIG] = {.name = "config",
+                         .kind = ADIT_CLI_KIND_PATH,
+                         .command_line_only = true,
+                         .offset = FIELD(config),
+                         .argument = "FILE",
+                         .example = "adit.yaml",
                          .help = "YAML file whose keys are the options here; what is on the\n"
                                  "command line counts more"},
-    [ADIT_CLI_VERBOSE] = {.name = "verbose", .letter = 'v', .kind = ADIT_CLI_KIND_SET, .offset = FIELD(verbosity),
-                          .value = 1, .help = "say more on standard error"},
-    [ADIT_CLI_QUIET] = {.name = "quiet", .letter = 'q', .kind = ADIT_CLI_KIND_SET, .offset = FIELD(verbosity),
-                        .value = -1, .help = "say nothing on standard error but errors"},
-    [ADIT_CLI_HELP] = {.name = "help", .letter = 'h', .kind = ADIT_CLI_KIND_SET, .command_line_only = true,
-                       .offset = FIELD(help), .value = 1, .help = "print this and end"},
+    [ADIT_CLI_VERBOSE] = {.name = "verbose",
+                          .letter = 'v',
+                          .kind = ADIT_CLI_KIND_SET,
+                          .offset = FIELD(verbosity),
+                          .value = 1,
+                          .help = "say more on standard error"},
+    [ADIT_CLI_QUIET] = {.name = "quiet",
+                        .letter = 'q',
+                        .kind = ADIT_CLI_KIND_SET,
+                        .offset = FIELD(verbosity),
+                        .value = -1,
+                        .help = "say nothing on standard error but errors"},
+    [ADIT_CLI_HELP] = {.name = "help",
+                       .letter = 'h',
+                       .kind = ADIT_CLI_KIND_SET,
+                       .command_line_only = true,
+                       .offset = FIELD(help),
+                       .value = 1,
+                       .help = "print this and end"},
 };
 static_assert(sizeof adit_cli_option_table / sizeof adit_cli_option_table[0] == ADIT_CLI_OPTION_IDS, "a row each");
 static_assert(ADIT_CLI_OPTION_IDS <= 32, "a bit each in a set");
@@ -188,8 +269,8 @@ static int set_name(const struct adit_cli_option *row, const char *text, const c
   size_t length = strlen(text);
   if (length == 0) return adit_cli_error(error, "'': empty; give a name such as %s", row->example);
   if (length > 15) {
-    return adit_cli_error(error, "%s: %zu bytes long; the name of an interface has at most 15, such as %s", text, length,
-                          row->example);
+    return adit_cli_error(error, "%s: %zu bytes long; the name of an interface has at most 15, such as %s", text,
+                          length, row->example);
   }
   for (const char *c = text; *c != '\0'; c++) {
     if (*c == '/' || *c == ':' || isspace((unsigned char)*c)) {
@@ -252,8 +333,8 @@ static int check_host(const char *text, adit_cidr cidr, struct adit_cli_error *e
     return adit_cli_error(error, "%s: a multicast or broadcast address; give one of a host", text);
   }
   if (cidr.ip.version != 4 || cidr.prefix > 30) return 0;
-  uint32_t ip = (uint32_t)cidr.ip.bytes[0] << 24 | (uint32_t)cidr.ip.bytes[1] << 16 |
-                (uint32_t)cidr.ip.bytes[2] << 8 | cidr.ip.bytes[3];
+  uint32_t ip = (uint32_t)cidr.ip.bytes[0] << 24 | (uint32_t)cidr.ip.bytes[1] << 16 | (uint32_t)cidr.ip.bytes[2] << 8 |
+                cidr.ip.bytes[3];
   uint32_t host = ip & (UINT32_MAX >> cidr.prefix), all_ones = UINT32_MAX >> cidr.prefix;
   if (host != 0 && host != all_ones) return 0;
   uint32_t first = (ip & ~all_ones) + 1;
@@ -326,9 +407,9 @@ bool adit_cli_given(const struct adit_cli_options *options, enum adit_cli_option
 static void print_row(const struct adit_cli_option *row, FILE *out) {
   enum { COLUMN = 24 };
   char forms[64];
-  int width = snprintf(forms, sizeof forms, "  %c%c%c --%s%s%s", row->letter ? '-' : ' ', row->letter ? row->letter : ' ',
-                       row->letter ? ',' : ' ', row->name, row->argument != NULL ? " " : "",
-                       row->argument != NULL ? row->argument : "");
+  int width = snprintf(forms, sizeof forms, "  %c%c%c --%s%s%s", row->letter ? '-' : ' ',
+                       row->letter ? row->letter : ' ', row->letter ? ',' : ' ', row->name,
+                       row->argument != NULL ? " " : "", row->argument != NULL ? row->argument : "");
   fprintf(out, "%s%*s", forms, width < COLUMN ? COLUMN - width : 1, "");
   for (const char *line = row->help; line != NULL;) {
     const char *end = strchr(line, '\n');

@@ -39,6 +39,7 @@ enum adit_cli_option_id {
   ADIT_CLI_COUNT,
   ADIT_CLI_SWAP,
   ADIT_CLI_OUT,
+  ADIT_CLI_SEED,
   ADIT_CLI_CONFIG,
   ADIT_CLI_VERBOSE,
   ADIT_CLI_QUIET,
@@ -91,27 +92,28 @@ struct adit_cli_options {
   uint32_t given;     /**< set of ADIT_CLI_BIT: options that somebody gave */
   uint32_t from_file; /**< those of them that the file gave */
 
-  const char *dev;    /**< --dev; NULL = the kernel chooses a name */
-  const char *bridge; /**< --bridge; NULL = none */
-  const char *out;    /**< --out; NULL = none */
-  const char *config; /**< --config; NULL = none */
+  const char *dev;               /**< --dev; NULL = the kernel chooses a name */
+  const char *bridge;            /**< --bridge; NULL = none */
+  const char *out;               /**< --out; NULL = none */
+  const char *config;            /**< --config; NULL = none */
   struct adit_cli_cidrs address; /**< --address: of the kernel's side. Empty = the default of adit_cli_open */
   struct adit_cli_cidrs answer;  /**< --answer: what the stack answers for. Empty = see adit_cli_answers */
-  uint64_t mtu;    /**< --mtu; 0 = not given */
-  uint64_t queues; /**< --queues; 1 when not given */
-  uint64_t count;  /**< --count; 0 = without end */
-  uint64_t fd;     /**< --fd; only valid with its bit in `given` */
-  int tap;         /**< --tap: 1 */
-  int swap;        /**< --swap: 1 */
-  int help;        /**< --help: 1 */
-  int format;      /**< --format, --hex: enum adit_cli_format */
-  int offload;     /**< --offload, --no-offload: enum adit_cli_offload */
-  int verbosity;   /**< --verbose: 1, --quiet: -1 */
+  uint64_t mtu;                  /**< --mtu; 0 = not given */
+  uint64_t queues;               /**< --queues; 1 when not given */
+  uint64_t count;                /**< --count; 0 = without end */
+  uint64_t seed;                 /**< --seed; 0 when not given */
+  uint64_t fd;                   /**< --fd; only valid with its bit in `given` */
+  int tap;                       /**< --tap: 1 */
+  int swap;                      /**< --swap: 1 */
+  int help;                      /**< --help: 1 */
+  int format;                    /**< --format, --hex: enum adit_cli_format */
+  int offload;                   /**< --offload, --no-offload: enum adit_cli_offload */
+  int verbosity;                 /**< --verbose: 1, --quiet: -1 */
 
   char **operands;      /**< what stands beside the options; borrowed from argv */
   size_t operand_count; /**< their number, within the bounds of the command */
 
-  char **owned;       /**< strings that came from the file */
+  char **owned; /**< strings that came from the file */
   size_t owned_count;
 };
 

@@ -49,8 +49,8 @@ static enum adit_cli_option_id row_of(int value) {
 
 static int missing_argument(enum adit_cli_option_id id, struct adit_cli_error *error) {
   const struct adit_cli_option *row = &adit_cli_option_table[id];
-  return adit_cli_error(error, "--%s: its argument is missing; write --%s %s, for example --%s %s", row->name, row->name,
-                        row->argument, row->name, row->example);
+  return adit_cli_error(error, "--%s: its argument is missing; write --%s %s, for example --%s %s", row->name,
+                        row->name, row->argument, row->name, row->example);
 }
 
 /* getopt_long did not take `word`; `value` is its optopt. Find out why. */
@@ -92,7 +92,8 @@ static int unknown_option(const struct adit_cli_command *command, const char *wo
 static int set_from_word(const struct adit_cli_command *command, enum adit_cli_option_id id, const char *text,
                          struct adit_cli_options *options, struct adit_cli_error *error) {
   const struct adit_cli_option *row = &adit_cli_option_table[id];
-  if (row->argument == NULL) text = "true";
+  if (row->argument == NULL)
+    text = "true";
   else if (text[0] == '-' && (text[1] == '-' || (text[1] != '\0' && strchr("0123456789", text[1]) == NULL))) {
     missing_argument(id, error);
     adit_cli_error_add(error, " ('%s' is taken for an option)", text);
@@ -143,8 +144,8 @@ static int check_operands(const struct adit_cli_options *options, struct adit_cl
 static int check_together(const struct adit_cli_options *options, struct adit_cli_error *error) {
   char a[ADIT_CLI_MESSAGE / 4], b[ADIT_CLI_MESSAGE / 4];
   if (adit_cli_given(options, ADIT_CLI_FD)) {
-    static const enum adit_cli_option_id not_with_fd[] = {ADIT_CLI_DEV, ADIT_CLI_QUEUES, ADIT_CLI_TAP,
-                                                          ADIT_CLI_OFFLOAD, ADIT_CLI_NO_OFFLOAD};
+    static const enum adit_cli_option_id not_with_fd[] = {ADIT_CLI_DEV, ADIT_CLI_QUEUES, ADIT_CLI_TAP, ADIT_CLI_OFFLOAD,
+                                                          ADIT_CLI_NO_OFFLOAD};
     for (size_t i = 0; i < sizeof not_with_fd / sizeof not_with_fd[0]; i++) {
       enum adit_cli_option_id id = not_with_fd[i];
       bool one_queue = id == ADIT_CLI_QUEUES && options->queues == 1;

@@ -46,7 +46,7 @@ static enum pass read_burst(const struct adit_cli_pump *pump, struct adit_pool *
   return PASS_MORE;
 }
 
-static enum pass wait_and_read(const struct adit_cli_pump *pump, struct adit_pool *pool) {
+static enum pass wait_and_read(struct adit_cli_pump *pump, struct adit_pool *pool) {
   struct pollfd fds[] = {
       {.fd = adit_device_fd(pump->device), .events = POLLIN},
       {.fd = pump->signals, .events = POLLIN},
@@ -64,10 +64,11 @@ static enum pass wait_and_read(const struct adit_cli_pump *pump, struct adit_poo
   }
   if (pass != PASS_MORE) return pass;
   if (fds[1].revents != 0 && adit_cli_signals_take(pump->signals) != 0) return PASS_END;
-  return fds[2].revents != 0 ? PASS_END : PASS_MORE;
+  pump->hung_up = fds[2].revents != 0;
+  return pump->hung_up ? PASS_END : PASS_MORE;
 }
 
-enum adit_cli_status adit_cli_pump(const struct adit_cli_pump *pump) {
+enum adit_cli_status adit_cli_pump(struct adit_cli_pump *pump) {
   struct adit_pool *pool;
   if (adit_pool_new(0, &pool) != 0) return adit_cli_fail(pump->options, "out of memory");
   enum pass pass;

@@ -20,13 +20,14 @@ struct adit_cli_pump {
   bool (*packet)(void *user, struct adit_buffer *buffer);
   /** No more packets wait, or many have come. Returns whether to go on. May be NULL. */
   bool (*burst)(void *user);
-  void *user; /**< for the two */
+  void *user;   /**< for the two */
+  bool hung_up; /**< set by adit_cli_pump: it ended because nobody reads `reader` */
 };
 
 /**
  * Run until SIGINT or SIGTERM, until a function says so, or until nobody reads `reader`; `burst` is called for the packets
  * that came before the end. Returns ADIT_CLI_DONE; or ADIT_CLI_FAILED, said, when the device cannot be read.
  */
-enum adit_cli_status adit_cli_pump(const struct adit_cli_pump *pump);
+enum adit_cli_status adit_cli_pump(struct adit_cli_pump *pump);
 
 #endif

@@ -65,8 +65,12 @@ enum adit_cli_status adit_cli_reflect(const struct adit_cli_options *options) {
   adit_cli_note(options, "writing back%s what comes into %s; Ctrl-C ends it",
                 options->swap ? ", source and destination exchanged," : " unchanged",
                 adit_cli_describe(&device, text, sizeof text));
-  struct adit_cli_pump pump = {.options = options, .device = reflect.device, .signals = signals, .reader = -1,
-                               .packet = write_back, .user = &reflect};
+  struct adit_cli_pump pump = {.options = options,
+                               .device = reflect.device,
+                               .signals = signals,
+                               .reader = -1,
+                               .packet = write_back,
+                               .user = &reflect};
   status = adit_cli_pump(&pump);
   adit_cli_note(options, "%llu packets read, %llu written back, %llu not exchangeable, %llu refused by the device",
                 (unsigned long long)reflect.read, (unsigned long long)reflect.written, (unsigned long long)reflect.kept,

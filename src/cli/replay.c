@@ -3,32 +3,21 @@
  *
  * `adit replay`: the client's packets of a capture go through the stack under a virtual clock.
  *
- * The clock is the capture's: nanoseconds since the epoch, never backwards. It goes from event to event: the next record,
- * the next deadline of the stack, the next packet that has waited long enough. So nothing here reads a real clock, and
- * with a fixed secret two runs give the same bytes. After the last record it goes on until nothing is pending, for at
- * most AFTERMATH.
- *
  * Who is the client: whoever sends to an address that the stack answers for. If both sides are such addresses, the one
- * that spoke first. Packets of the recorded server are read for their sequence numbers (replay_flow.c) and counted.
+ * that spoke first. Packets of the recorded server are read for their sequence numbers (replay_flow.c) and counted. When
+ * and how a packet of the client goes in is the matter of replay_engine.c; its clock is the capture's.
  *
- * The stack may send later than the recorded server did, and the recorded client then acknowledges what was not sent yet.
- * The stack would throw such a segment away with all that it carries. So it waits, and all later ones of its connection
- * behind it, until the bytes were sent, for at most PATIENCE. If they do not come by then, the stack says something else
- * than the recorded server did: from then on acknowledgments of that connection are lowered to what it has sent.
+ * After the last record time goes on until nothing is pending, for at most AFTERMATH.
  *
- * Whatever a capture holds, memory and time are bounded: WAITING_MOST packets wait, STEPS_MOST deadlines are served one by
- * one; after those the clock jumps from record to record.
+ * Records that are no whole IP packet are counted and left out. An end in the middle of a record is named, after what
+ * came before was replayed.
  */
 #include "cli/commands.h"
-#include "cli/replay_flow.h"
+#include "cli/replay_engine.h"
 #include "cli/replay_packet.h"
-#include "cli/replay_text.h"
 #include "cli/say.h"
 #include "packet/icmp.h"
-#include "packet/print.h"
-#include "service/services.h"
 
-#include <adit/device.h>
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -36,217 +25,30 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define SECOND UINT64_C(1000000000)
-#define AFTERMATH (120 * SECOND)        /* twice the time a segment may live (RFC 9293, 3.4.2) */
-#define PATIENCE (SECOND / 2)           /* shorter than the least retransmission time-out */
-#define LATEST (UINT64_C(1) << 62)      /* in 2116; later time stamps mean this */
-#define STEPS_MOST UINT64_C(10000000)   /* with connections a step is 100 ms */
-enum { WAITING_MOST = 1024, REASON = 256 };
-
-/* A packet that waits, in the scratch of its buffer. */
-struct waiting {
-  struct adit_buffer *next;
-  struct adit_replay_flow *flow;
-  uint64_t until_ns;
-};
-static_assert(sizeof(struct waiting) <= sizeof ((struct adit_buffer *)NULL)->u.scratch, "fits");
+#define AFTERMATH (120 * UINT64_C(1000000000)) /* twice the time that a segment may live (RFC 9293, 3.4.2) */
+#define LATEST (UINT64_C(1) << 62)             /* in 2116; later time stamps mean this */
+enum { REASON = 256, EXCEPTS = 2 };
 
 struct replay {
   const struct adit_cli_options *options;
   struct adit_device *in;
   struct adit_device *out;
   struct adit_pool *pool;
-  struct adit_stack *stack;
-  struct adit_services *services;
   struct adit_replay_flows *flows;
+  struct adit_replay_engine *engine;
   struct adit_cli_cidrs answer;
-  adit_ip except[2];
+  adit_ip except[EXCEPTS];
   size_t excepts;
-  struct adit_buffer *waiting; /* owned; oldest first, so the first one ends its waiting first */
-  struct adit_buffer *waiting_last;
-  unsigned waiting_count;
-  uint64_t steps;
-  int error; /* the first one that is not the capture's fault: -ENOMEM, or what writing said; 0 = none */
-  bool write_failed;
   struct adit_replay_counts counts;
-  uint8_t answer_bytes[ADIT_PACKET_MAX]; /* an answer in one piece */
 };
 
-static struct waiting *waiting_of(struct adit_buffer *buffer) {
-  return (struct waiting *)(void *)buffer->u.scratch;
-}
+/* ---- who sent it ------------------------------------------------------------------------------------------------- */
 
-static adit_endpoint source_of(const struct adit_header *header) {
-  return (adit_endpoint){.ip = header->source, .port = header->source_port};
-}
-
-static adit_endpoint destination_of(const struct adit_header *header) {
-  return (adit_endpoint){.ip = header->destination, .port = header->destination_port};
-}
-
-static bool has_ports(const struct adit_header *header) {
-  return !header->fragment && (header->protocol == IPPROTO_TCP || header->protocol == IPPROTO_UDP);
-}
-
-/* With --verbose: one line a packet, "<" into the stack, ">" out of it. */
-static void show(const struct replay *replay, char direction, const uint8_t *data, size_t length) {
-  char line[ADIT_PRINT_LINE];
-  if (replay->options->verbosity <= 0) return;
-  adit_print_line(line, sizeof line, adit_stack_now(replay->stack), false, data, length, NULL);
-  adit_cli_detail(replay->options, "%c %s", direction, line);
-}
-
-/* ---- what the stack says ----------------------------------------------------------------------------------------- */
-
-static void on_output(void *user, const struct adit_packet *packet) {
-  struct replay *replay = user;
-  struct adit_header header;
-  enum adit_drop why;
-  size_t length = 0;
-  for (unsigned i = 0; i < packet->iovcnt; i++) {
-    if (packet->iov[i].iov_len == 0) continue;
-    memcpy(replay->answer_bytes + length, packet->iov[i].iov_base, packet->iov[i].iov_len);
-    length += packet->iov[i].iov_len;
-  }
-  show(replay, '>', replay->answer_bytes, length);
-  if (adit_header_parse(replay->answer_bytes, length, &header, &why)) {
-    adit_replay_count_answer(&replay->counts, ADIT_REPLAY_GIVEN, &header);
-    if (has_ports(&header) && header.protocol == IPPROTO_TCP) {
-      struct adit_replay_flow *flow =
-          adit_replay_flows_find(replay->flows, IPPROTO_TCP, destination_of(&header), source_of(&header));
-      if (flow != NULL) adit_replay_flow_server(flow, &flow->given, &header);
-    }
-  }
-  adit_device_pcap_time(replay->out, adit_stack_now(replay->stack));
-  int error = adit_device_write(replay->out, packet);
-  if (error != 0 && replay->error == 0) {
-    replay->error = error;
-    replay->write_failed = true;
-  }
-}
-
-static void on_syn(void *user, struct adit_flow *flow) {
-  adit_services_syn(((struct replay *)user)->services, flow);
-}
-
-static void on_datagram(void *user, const struct adit_datagram *datagram) {
-  adit_services_datagram(((struct replay *)user)->services, datagram);
-}
-
-static const struct adit_stack_events events = {.output = on_output, .syn = on_syn, .datagram = on_datagram};
-
-static int64_t wall_clock(void *user) {
-  return (int64_t)(adit_stack_now(((struct replay *)user)->stack) / SECOND);
-}
-
-/* ---- one packet of the client ------------------------------------------------------------------------------------ */
-
-/* Whether the packet can be fed: the stack has sent what it acknowledges. */
-static bool is_timely(struct adit_replay_flow *flow, const struct adit_header *header) {
-  uint32_t acknowledgment;
-  adit_replay_flow_client(flow, header);
-  return flow->gave_up || !adit_replay_flow_translate(flow, header, &acknowledgment) ||
-         !adit_replay_after(acknowledgment, flow->given.next);
-}
-
-/* Feed one packet; the buffer is taken over. `flow` is NULL for all but TCP. */
-static void feed(struct replay *replay, struct adit_buffer *buffer, struct adit_replay_flow *flow,
-                 struct adit_header *header) {
-  uint32_t acknowledgment;
-  if (flow != NULL && adit_replay_flow_translate(flow, header, &acknowledgment)) {
-    if (adit_replay_after(acknowledgment, flow->given.next)) {
-      acknowledgment = flow->given.next;
-      replay->counts.lowered++;
-    }
-    adit_replay_acknowledge(buffer->data, header, acknowledgment);
-  }
-  show(replay, '<', buffer->data, buffer->length);
-  replay->counts.fed++;
-  adit_stack_input(replay->stack, buffer);
-  adit_stack_flush(replay->stack);
-}
-
-/* ---- packets that wait ------------------------------------------------------------------------------------------- */
-
-static void await(struct replay *replay, struct adit_buffer *buffer, struct adit_replay_flow *flow) {
-  *waiting_of(buffer) = (struct waiting){.flow = flow, .until_ns = adit_stack_now(replay->stack) + PATIENCE};
-  if (replay->waiting == NULL)
-    replay->waiting = buffer;
-  else
-    waiting_of(replay->waiting_last)->next = buffer;
-  replay->waiting_last = buffer;
-  replay->waiting_count++;
-  flow->waiting++;
-  replay->counts.waited++;
-}
-
-static void forget_waiting(struct replay *replay) {
-  while (replay->waiting != NULL) {
-    struct adit_buffer *buffer = replay->waiting;
-    replay->waiting = waiting_of(buffer)->next;
-    adit_buffer_unref(buffer);
-  }
-}
-
-/* Feed the first packet of each flow whose time has come. Returns whether there was one. */
-static bool release_some(struct replay *replay) {
-  bool released = false;
-  for (struct adit_buffer *buffer = replay->waiting; buffer != NULL; buffer = waiting_of(buffer)->next)
-    waiting_of(buffer)->flow->blocked = false;
-  struct adit_buffer *previous = NULL;
-  for (struct adit_buffer *buffer = replay->waiting, *next; buffer != NULL; buffer = next) {
-    struct waiting *waiting = waiting_of(buffer);
-    struct adit_replay_flow *flow = waiting->flow;
-    next = waiting->next;
-    struct adit_header header;
-    enum adit_drop why;
-    bool first = !flow->blocked;
-    flow->blocked = true;
-    bool parsed = first && adit_header_parse(buffer->data, buffer->length, &header, &why); /* it was before */
-    if (parsed && !is_timely(flow, &header) &&
-        (waiting->until_ns <= adit_stack_now(replay->stack) || replay->waiting_count > WAITING_MOST))
-      flow->gave_up = true;
-    if (!parsed || !is_timely(flow, &header)) {
-      previous = buffer;
-      continue;
-    }
-    if (previous == NULL)
-      replay->waiting = next;
-    else
-      waiting_of(previous)->next = next;
-    if (next == NULL) replay->waiting_last = previous;
-    replay->waiting_count--;
-    flow->waiting--;
-    feed(replay, buffer, flow, &header);
-    released = true;
-  }
-  return released;
-}
-
-static void release(struct replay *replay) {
-  while (replay->waiting != NULL && release_some(replay)) continue;
-}
-
-/* ---- time -------------------------------------------------------------------------------------------------------- */
-
-/* When something happens by itself: a deadline of the stack, or the end of a packet's waiting. */
-static uint64_t next_moment(const struct replay *replay) {
-  uint64_t moment = adit_stack_deadline(replay->stack);
-  if (replay->waiting != NULL && waiting_of(replay->waiting)->until_ns < moment)
-    moment = waiting_of(replay->waiting)->until_ns;
-  return moment;
-}
-
-/* Let everything happen that is due until `until_ns`, each at its own time. The clock then stands at the last of it. */
-static void run_until(struct replay *replay, uint64_t until_ns) {
-  while (replay->error == 0 && replay->steps < STEPS_MOST && next_moment(replay) <= until_ns) {
-    adit_stack_advance(replay->stack, next_moment(replay));
-    release(replay);
-    replay->steps++;
-  }
-}
-
-/* ---- reading the capture ----------------------------------------------------------------------------------------- */
+enum sender {
+  SENDER_CLIENT,
+  SENDER_SERVER,
+  SENDER_FOREIGN
+};
 
 static bool is_answered(const struct replay *replay, adit_ip ip) {
   for (size_t i = 0; i < replay->excepts; i++)
@@ -256,168 +58,154 @@ static bool is_answered(const struct replay *replay, adit_ip ip) {
   return false;
 }
 
-enum sender {
-  SENDER_CLIENT,
-  SENDER_SERVER,
-  SENDER_FOREIGN
-};
-
-static bool is_echo_reply(const struct adit_header *header) {
-  if (header->fragment) return false;
-  return (header->protocol == IPPROTO_ICMP && header->icmp_type == ADIT_ICMP_ECHO_REPLY) ||
-         (header->protocol == IPPROTO_ICMPV6 && header->icmp_type == ADIT_ICMP6_ECHO_REPLY);
+static bool has_ports(const struct adit_header *header) {
+  return !header->fragment && (header->protocol == IPPROTO_TCP || header->protocol == IPPROTO_UDP);
 }
 
-/* Who sent it, and in `*flow` the flow of TCP and UDP, made where there is none; NULL for all else or without memory. */
-static enum sender sender_of(struct replay *replay, const struct adit_header *header, struct adit_replay_flow **flow) {
-  bool to_us = is_answered(replay, header->destination);
-  bool from_us = is_answered(replay, header->source);
-  adit_endpoint source = source_of(header);
-  adit_endpoint destination = destination_of(header);
-  *flow = NULL;
-  if (!to_us && !from_us) return SENDER_FOREIGN;
-  bool server = !to_us || (from_us && is_echo_reply(header));
-  if (!has_ports(header)) return server ? SENDER_SERVER : SENDER_CLIENT;
-
-  if (to_us && (*flow = adit_replay_flows_find(replay->flows, header->protocol, source, destination)) != NULL)
-    return SENDER_CLIENT;
-  if (from_us && (*flow = adit_replay_flows_find(replay->flows, header->protocol, destination, source)) != NULL)
-    return SENDER_SERVER;
+/* Whether only a server sends such a packet. */
+static bool is_answer(const struct adit_header *header) {
   const uint8_t both = ADIT_TCP_SYN | ADIT_TCP_ACK;
-  if (to_us && from_us) server = header->protocol == IPPROTO_TCP && (header->tcp_flags & both) == both;
-  *flow = server ? adit_replay_flows_add(replay->flows, header->protocol, destination, source)
-                 : adit_replay_flows_add(replay->flows, header->protocol, source, destination);
-  if (*flow == NULL) replay->error = -ENOMEM;
-  if (*flow != NULL && !server && header->protocol == IPPROTO_TCP) {
+  if (header->fragment) return false;
+  switch (header->protocol) {
+    case IPPROTO_TCP:
+      return (header->tcp_flags & both) == both;
+    case IPPROTO_ICMP:
+      return header->icmp_type == ADIT_ICMP_ECHO_REPLY;
+    case IPPROTO_ICMPV6:
+      return header->icmp_type == ADIT_ICMP6_ECHO_REPLY;
+    default:
+      return false;
+  }
+}
+
+/* Count and add a flow whose first packet this is. Returns it, or NULL when memory is out. */
+static struct adit_replay_flow *add_flow(struct replay *replay, const struct adit_header *header, enum sender sender,
+                                         adit_endpoint source, adit_endpoint destination) {
+  bool from_client = sender == SENDER_CLIENT;
+  if (from_client && header->protocol == IPPROTO_TCP) {
     replay->counts.connections++;
     if (!(header->tcp_flags & ADIT_TCP_SYN)) replay->counts.mid_stream++;
   }
-  return server ? SENDER_SERVER : SENDER_CLIENT;
+  return adit_replay_flows_add(replay->flows, header->protocol, from_client ? source : destination,
+                               from_client ? destination : source);
 }
 
-/* Deal with one record; the buffer is taken over. */
-static void take(struct replay *replay, struct adit_buffer *buffer) {
+/*
+ * Say who sent a packet, and find the flow of TCP and UDP, made where there is none; NULL for all else.
+ * Returns 0, or -ENOMEM.
+ */
+static int identify(struct replay *replay, const struct adit_header *header, enum sender *sender,
+                    struct adit_replay_flow **flow) {
+  bool to_us = is_answered(replay, header->destination);
+  bool from_us = is_answered(replay, header->source);
+  *flow = NULL;
+  *sender = SENDER_FOREIGN;
+  if (!to_us && !from_us) return 0;
+  *sender = !to_us || (from_us && is_answer(header)) ? SENDER_SERVER : SENDER_CLIENT;
+  if (!has_ports(header)) return 0;
+
+  adit_endpoint source = {.ip = header->source, .port = header->source_port};
+  adit_endpoint destination = {.ip = header->destination, .port = header->destination_port};
+  if (to_us && (*flow = adit_replay_flows_find(replay->flows, header->protocol, source, destination)) != NULL) {
+    *sender = SENDER_CLIENT;
+  } else if (from_us && (*flow = adit_replay_flows_find(replay->flows, header->protocol, destination, source)) != NULL) {
+    *sender = SENDER_SERVER;
+  } else {
+    *flow = add_flow(replay, header, *sender, source, destination);
+  }
+  return *flow != NULL ? 0 : -ENOMEM;
+}
+
+/* ---- reading the capture ----------------------------------------------------------------------------------------- */
+
+/* Deal with one packet; the buffer is taken over. Returns 0, -ENOMEM, or why an answer could not be written. */
+static int take(struct replay *replay, struct adit_buffer *buffer) {
+  struct adit_replay_counts *counts = &replay->counts;
   struct adit_header header;
-  struct adit_replay_flow *flow;
   enum adit_drop why;
+  enum sender sender;
+  struct adit_replay_flow *flow;
+  int error = 0;
   if (adit_device_link(replay->in) == ADIT_LINK_ETHERNET && !adit_replay_unframe(buffer)) {
-    replay->counts.no_packet++;
+    counts->not_ip++;
     goto forget;
   }
-  if (!adit_header_parse(buffer->data, buffer->length, &header, &why)) {
-    feed(replay, buffer, NULL, NULL); /* the stack counts what is wrong with it */
-    return;
+  if (!adit_header_parse(buffer->data, buffer->length, &header, &why))
+    return adit_replay_engine_give(replay->engine, buffer, NULL, NULL); /* the stack counts what is wrong with it */
+  error = identify(replay, &header, &sender, &flow);
+  if (error) goto forget;
+  bool segment = flow != NULL && header.protocol == IPPROTO_TCP;
+  switch (sender) {
+    case SENDER_CLIENT:
+      if (adit_replay_finish(buffer->data, &header)) counts->finished++;
+      return adit_replay_engine_give(replay->engine, buffer, segment ? flow : NULL, &header);
+    case SENDER_SERVER:
+      counts->recorded++;
+      adit_replay_count_answer(counts, ADIT_REPLAY_RECORDED, &header);
+      if (segment) adit_replay_flow_server(flow, &flow->recorded, &header);
+      break;
+    case SENDER_FOREIGN:
+      counts->foreign++;
+      break;
   }
-  enum sender sender = sender_of(replay, &header, &flow);
-  if (replay->error != 0) goto forget;
-  if (sender == SENDER_FOREIGN) {
-    replay->counts.foreign++;
-    goto forget;
-  }
-  if (sender == SENDER_SERVER) {
-    replay->counts.recorded++;
-    adit_replay_count_answer(&replay->counts, ADIT_REPLAY_RECORDED, &header);
-    if (flow != NULL && header.protocol == IPPROTO_TCP) adit_replay_flow_server(flow, &flow->recorded, &header);
-    goto forget;
-  }
-  if (adit_replay_finish(buffer->data, &header)) replay->counts.finished++;
-  if (header.protocol != IPPROTO_TCP) flow = NULL;
-  if (flow != NULL && (flow->waiting > 0 || !is_timely(flow, &header))) {
-    await(replay, buffer, flow);
-    if (replay->waiting_count > WAITING_MOST) release(replay);
-    return;
-  }
-  feed(replay, buffer, flow, &header);
-  release(replay);
-  return;
 
 forget:
   adit_buffer_unref(buffer);
+  return error;
 }
 
-/* Returns 0 at the end of the capture, or why it ended before. */
-static int read_all(struct replay *replay) {
+/* What ends a replay: the capture, or something that went wrong with the answers. */
+struct end {
+  int capture; /* 0, -ENODATA, or what reading said */
+  int answers; /* 0, -ENOMEM, or what writing said */
+};
+
+static struct end replay_all(struct replay *replay) {
   struct adit_replay_counts *counts = &replay->counts;
-  while (replay->error == 0) {
+  struct end end = {0, 0};
+  while (end.answers == 0) {
     struct adit_buffer *buffer;
     int result = adit_device_read(replay->in, replay->pool, &buffer);
-    if (result != 1 && result != -EBADMSG) return result;
+    if (result != 1 && result != -EBADMSG) {
+      end.capture = result;
+      break;
+    }
     uint64_t now_ns = adit_device_pcap_stamp(replay->in);
     if (now_ns > LATEST) now_ns = LATEST;
     if (counts->records++ == 0) counts->first_ns = now_ns;
+    end.answers = adit_replay_engine_advance(replay->engine, now_ns);
     if (result == -EBADMSG) {
       counts->no_packet++;
-      continue;
+    } else if (end.answers == 0) {
+      end.answers = take(replay, buffer);
+    } else {
+      adit_buffer_unref(buffer);
     }
-    run_until(replay, now_ns);
-    adit_stack_advance(replay->stack, now_ns);
-    release(replay);
-    take(replay, buffer);
   }
-  return replay->error;
+  if (end.answers == 0) end.answers = adit_replay_engine_finish(replay->engine, AFTERMATH);
+  if (counts->records != 0) counts->last_ns = adit_replay_engine_now(replay->engine);
+  return end;
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------- */
 
-/* As `adit serve` with its defaults: two networks, in which one address each is the kernel's. */
-static void default_answers(struct replay *replay) {
-  static const char *const networks[] = {"192.168.3.0/24", "fdad:3::/64"};
-  static const char *const kernel[] = {"192.168.3.11", "fdad:3::11"};
-  static_assert(sizeof kernel / sizeof kernel[0] == sizeof replay->except / sizeof replay->except[0], "room for each");
-  for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++) {
-    adit_cidr_parse(networks[i], &replay->answer.item[replay->answer.count++]);
-    adit_ip_parse(kernel[i], &replay->except[replay->excepts++]);
-  }
-}
-
-static adit_cidr first_network(const struct adit_cli_cidrs *networks, unsigned version) {
-  for (size_t i = 0; i < networks->count; i++)
-    if (networks->item[i].ip.version == version) return networks->item[i];
-  return (adit_cidr){0};
-}
-
-/* Make the stack and its services. Returns 0 or a negative errno; the caller frees what was made. */
-static int make_stack(struct replay *replay) {
-  struct adit_stack_options stack = {
-      .size = sizeof stack,
-      .events = &events,
-      .user = replay,
-      .secret = "adit replay",
-      .mtu = (uint32_t)replay->options->mtu,
-      .answer = replay->answer.item,
-      .answers = replay->answer.count,
-      .except = replay->except,
-      .excepts = replay->excepts,
-  };
-  struct adit_services_options services = {
-      .wall_clock = wall_clock,
-      .user = replay,
-      .network4 = first_network(&replay->answer, 4),
-      .network6 = first_network(&replay->answer, 6),
-  };
-  int error = adit_stack_new(&stack, &replay->stack);
-  return error ? error : adit_services_new(replay->stack, &services, &replay->services);
-}
-
-/* Whether both names are the same file, which would be emptied before it is read. */
-static bool same_file(const char *a, const char *b) {
-  struct stat first, second;
-  return b != NULL && stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
-         first.st_ino == second.st_ino;
-}
-
 /* Say what went wrong, if anything. */
-static enum adit_cli_status judge(const struct replay *replay, int error) {
+static enum adit_cli_status judge(const struct replay *replay, struct end end) {
   const struct adit_cli_options *options = replay->options;
   const struct adit_replay_counts *counts = &replay->counts;
   const char *path = options->operands[0];
   unsigned long long records = (unsigned long long)counts->records;
-  if (replay->write_failed)
-    return adit_cli_fail(options, "%s: cannot be written: %s", options->out, strerror(-replay->error));
-  if (error == -ENODATA)
+  if (end.answers == -ENOMEM) return adit_cli_fail(options, "out of memory after packet %llu of %s", records, path);
+  if (end.answers != 0)
+    return adit_cli_fail(options, "%s: cannot be written: %s", options->out, strerror(-end.answers));
+  if (end.capture == -ENODATA)
     return adit_cli_fail(options, "%s ends early or is damaged after packet %llu; what comes before was replayed", path,
                          records);
-  if (error != 0) return adit_cli_fail(options, "%s: stopped after packet %llu: %s", path, records, strerror(-error));
+  if (end.capture != 0)
+    return adit_cli_fail(options, "%s: cannot be read after packet %llu: %s", path, records, strerror(-end.capture));
+  if (counts->no_packet != 0)
+    adit_cli_note(options, "%s: %llu of %llu records hold no whole IP packet (tcpdump -s 0 records them whole)", path,
+                  (unsigned long long)counts->no_packet, records);
   if (counts->records != 0 && counts->fed == 0) {
     char network[ADIT_ADDRESS_TEXT];
     return adit_cli_fail(options,
@@ -426,72 +214,84 @@ static enum adit_cli_status judge(const struct replay *replay, int error) {
                          path, adit_cidr_format(replay->answer.item[0], network),
                          replay->answer.count > 1 ? " or the other networks" : "");
   }
-  if (counts->no_packet != 0)
-    adit_cli_note(options, "%s: %llu of %llu records hold no whole IP packet (tcpdump -s 0 records them whole)", path,
-                  (unsigned long long)counts->no_packet, records);
   return ADIT_CLI_DONE;
 }
 
 static enum adit_cli_status run(struct replay *replay) {
-  int error = read_all(replay);
-  if (replay->counts.records != 0) {
-    run_until(replay, adit_stack_now(replay->stack) + AFTERMATH);
-    replay->counts.last_ns = adit_stack_now(replay->stack);
-  }
-  if (error == 0) error = replay->error;
-  forget_waiting(replay);
   struct adit_stack_stats stats;
-  adit_stack_stats(replay->stack, &stats);
+  struct end end = replay_all(replay);
+  adit_replay_engine_stats(replay->engine, &stats);
   if (replay->options->verbosity >= 0) adit_replay_summary(replay->options, &replay->counts, &stats);
-  return judge(replay, error);
+  return judge(replay, end);
 }
 
-/* Open everything that `replay` holds, run, release. */
-static enum adit_cli_status open_and_run(struct replay *replay) {
-  const struct adit_cli_options *options = replay->options;
-  const char *path = options->operands[0];
-  enum adit_cli_status status = ADIT_CLI_FAILED;
-  char reason[REASON];
-  int error = adit_device_pcap(path, NULL, &replay->in, reason);
-  if (error) return adit_cli_fail(options, "%s", reason);
-  if (same_file(path, options->out)) {
-    adit_cli_fail(options, "%s: is both read and written; give another name to -o", path);
-    goto close_in;
+/* As `adit serve` with its defaults: two networks, in which one address each is the kernel's. */
+static void choose_answers(struct replay *replay) {
+  static const char *const networks[EXCEPTS] = {"192.168.3.0/24", "fdad:3::/64"};
+  static const char *const kernel[EXCEPTS] = {"192.168.3.11", "fdad:3::11"};
+  replay->answer = replay->options->answer;
+  if (replay->answer.count != 0) return;
+  for (size_t i = 0; i < EXCEPTS; i++) {
+    adit_cidr_parse(networks[i], &replay->answer.item[replay->answer.count++]);
+    adit_ip_parse(kernel[i], &replay->except[replay->excepts++]);
   }
-  error = adit_device_pcap(NULL, options->out, &replay->out, reason);
-  if (error) {
-    adit_cli_fail(options, "%s", reason);
-    goto close_in;
-  }
-  error = adit_pool_new(0, &replay->pool);
-  if (error) goto close_out;
-  error = adit_replay_flows_new(&replay->flows);
-  if (error) goto free_pool;
-  error = make_stack(replay);
-  if (!error) status = run(replay);
+}
 
-  adit_stack_free(replay->stack);
-  adit_services_free(replay->services);
-  adit_replay_flows_free(replay->flows);
-free_pool:
-  adit_pool_free(replay->pool);
-close_out:
-  adit_device_close(replay->out);
-  if (error) adit_cli_fail(options, "cannot make a stack: %s", strerror(-error));
-close_in:
-  adit_device_close(replay->in);
-  return status;
+/* Whether both names are the same file, which would be emptied before it is read. */
+static bool is_same_file(const char *a, const char *b) {
+  struct stat first;
+  struct stat second;
+  return b != NULL && stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
+}
+
+/* Open both captures. Returns 0, or -1 with everything said; the caller closes what was opened. */
+static int open_captures(struct replay *replay) {
+  const char *in = replay->options->operands[0];
+  const char *out = replay->options->out;
+  char reason[REASON];
+  if (adit_device_pcap(in, NULL, &replay->in, reason) != 0) goto fail;
+  if (is_same_file(in, out)) {
+    snprintf(reason, sizeof reason, "%s is both read and written; give another name to -o", in);
+    goto fail;
+  }
+  if (adit_device_pcap(NULL, out, &replay->out, reason) != 0) goto fail;
+  return 0;
+
+fail:
+  adit_cli_fail(replay->options, "%s", reason);
+  return -1;
 }
 
 enum adit_cli_status adit_cli_replay(const struct adit_cli_options *options) {
-  struct replay *replay = calloc(1, sizeof *replay);
-  if (replay == NULL) return adit_cli_fail(options, "out of memory");
-  replay->options = options;
-  if (options->answer.count == 0)
-    default_answers(replay);
+  struct replay replay = {.options = options};
+  enum adit_cli_status status = ADIT_CLI_FAILED;
+  int error;
+  choose_answers(&replay);
+  if (open_captures(&replay) != 0) goto close;
+  error = adit_pool_new(0, &replay.pool);
+  if (error == 0) error = adit_replay_flows_new(&replay.flows);
+  struct adit_replay_engine_options engine = {
+      .options = options,
+      .answer = &replay.answer,
+      .except = replay.except,
+      .excepts = replay.excepts,
+      .flows = replay.flows,
+      .out = replay.out,
+      .pool = replay.pool,
+      .counts = &replay.counts,
+  };
+  if (error == 0) error = adit_replay_engine_new(&engine, &replay.engine);
+  if (error == 0)
+    status = run(&replay);
   else
-    replay->answer = options->answer;
-  enum adit_cli_status status = open_and_run(replay);
-  free(replay);
+    adit_cli_fail(options, "cannot make a stack: %s", strerror(-error));
+
+close:
+  adit_replay_engine_free(replay.engine);
+  adit_replay_flows_free(replay.flows);
+  adit_pool_free(replay.pool);
+  if (replay.out != NULL) adit_device_close(replay.out);
+  if (replay.in != NULL) adit_device_close(replay.in);
   return status;
 }

@@ -109,8 +109,10 @@ void adit_replay_flow_server(struct adit_replay_flow *flow, struct adit_replay_s
     if (!(header->tcp_flags & ADIT_TCP_ACK) || header->tcp_acknowledgment != flow->client_isn + 1 || !flow->has_syn)
       return;
     next++;
-    if (!server->known || server->isn != header->tcp_sequence)
+    if (!server->known || server->isn != header->tcp_sequence) {
       *server = (struct adit_replay_server){.known = true, .isn = header->tcp_sequence, .next = next};
+      if (server == &flow->given) flow->acknowledged = header->tcp_sequence;
+    }
   }
   if (header->tcp_flags & ADIT_TCP_FIN) next++;
   if (server->known && adit_replay_after(next, server->next)) server->next = next;

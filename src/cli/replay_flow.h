@@ -26,6 +26,7 @@ struct adit_replay_flow {
   bool blocked;      /**< for the owner of waiting packets: an earlier one of this flow goes on waiting */
   uint32_t waiting;  /**< for the same: packets of this flow that wait */
   uint32_t client_isn;
+  uint32_t acknowledged; /**< the highest number of the stack's that the client's packets have acknowledged to it */
   struct adit_replay_server recorded;
   struct adit_replay_server given;
 };

@@ -22,9 +22,18 @@ enum {
   TYPE_IP6 = 0x86dd,
   TYPE_VLAN = 0x8100,
   TYPE_SERVICE_VLAN = 0x88a8,
-  IP4_CHECKSUM = 10, /* offsets in headers */
+  IP4_HEADER = 20,
+  IP6_HEADER = 40,
+  TCP_HEADER = 20,
+  IP4_LENGTH = 2, /* offsets in headers */
+  IP4_CHECKSUM = 10,
+  IP6_LENGTH = 4,
+  IP6_NEXT = 6,
   TCP_ACKNOWLEDGMENT = 8,
+  TCP_OFFSET = 12,
+  TCP_FLAGS = 13,
   TCP_CHECKSUM = 16,
+  TCP_URGENT = 18,
   TCP_OPTIONS = 20,
   UDP_CHECKSUM = 6,
   OPTION_END = 0,
@@ -38,6 +47,11 @@ static unsigned get16(const uint8_t *at) {
 
 static uint32_t get32(const uint8_t *at) {
   return (uint32_t)get16(at) << 16 | get16(at + 2);
+}
+
+static void put16(uint8_t *at, unsigned value) {
+  at[0] = (uint8_t)(value >> 8);
+  at[1] = (uint8_t)value;
 }
 
 static void put32(uint8_t *at, uint32_t value) {
@@ -131,4 +145,31 @@ void adit_replay_acknowledge(uint8_t *ip, struct adit_header *header, uint32_t a
   set_number(tcp, TCP_ACKNOWLEDGMENT, acknowledgment);
   shift_sack(tcp, header->payload - header->transport, shift);
   header->tcp_acknowledgment = acknowledgment;
+}
+
+size_t adit_replay_bare(const uint8_t *ip, const struct adit_header *header, uint32_t acknowledgment, uint8_t *bare) {
+  bool old = header->version == 4;
+  size_t before = old ? IP4_HEADER : IP6_HEADER;
+  uint8_t *tcp = bare + before;
+  memcpy(bare, ip, before);
+  memcpy(tcp, ip + header->transport, TCP_HEADER);
+  put32(tcp + TCP_ACKNOWLEDGMENT, acknowledgment);
+  tcp[TCP_OFFSET] = TCP_HEADER / 4 << 4;
+  tcp[TCP_FLAGS] = ADIT_TCP_ACK;
+  put16(tcp + TCP_CHECKSUM, 0);
+  put16(tcp + TCP_URGENT, 0);
+  if (old) {
+    bare[0] = 4 << 4 | IP4_HEADER / 4;
+    put16(bare + IP4_LENGTH, IP4_HEADER + TCP_HEADER);
+    put16(bare + IP4_CHECKSUM, 0);
+    uint16_t sum = (uint16_t)~adit_checksum_fold(adit_checksum_add(0, bare, IP4_HEADER));
+    memcpy(bare + IP4_CHECKSUM, &sum, sizeof sum);
+  } else {
+    put16(bare + IP6_LENGTH, TCP_HEADER);
+    bare[IP6_NEXT] = IPPROTO_TCP;
+  }
+  uint64_t pseudo = adit_checksum_pseudo(bare, IPPROTO_TCP, TCP_HEADER);
+  uint16_t sum = (uint16_t)~adit_checksum_fold(adit_checksum_add(pseudo, tcp, TCP_HEADER));
+  memcpy(tcp + TCP_CHECKSUM, &sum, sizeof sum);
+  return before + TCP_HEADER;
 }

@@ -28,4 +28,14 @@ bool adit_replay_finish(uint8_t *ip, const struct adit_header *header);
  */
 void adit_replay_acknowledge(uint8_t *ip, struct adit_header *header, uint32_t acknowledgment);
 
+/** Room for adit_replay_bare: an IPv6 and a TCP header. */
+#define ADIT_REPLAY_BARE 60
+
+/**
+ * Make of a TCP segment one without data, options and flags other than ACK that acknowledges `acknowledgment`: with the
+ * sequence number and window of the one at `ip`, from which `header` was parsed. Returns its length at `bare`, which has
+ * ADIT_REPLAY_BARE bytes.
+ */
+size_t adit_replay_bare(const uint8_t *ip, const struct adit_header *header, uint32_t acknowledgment, uint8_t *bare);
+
 #endif

@@ -42,7 +42,7 @@ void adit_replay_count_answer(struct adit_replay_counts *counts, enum adit_repla
 }
 
 static void print_label(const char *label) {
-  printf("  %-11s", label);
+  printf("  %-13s", label);
 }
 
 /* "12 checksums finished": nothing for a count of zero. `between` goes from "" to ", ". */
@@ -62,6 +62,7 @@ static void print_packets(const struct adit_replay_counts *counts) {
   print_count(&between, counts->fed, "fed");
   print_count(&between, counts->recorded, "recorded answers");
   print_count(&between, counts->foreign, "of others");
+  print_count(&between, counts->not_ip, "not IP");
   print_count(&between, counts->no_packet, "without a whole IP packet");
   print_end(between, "none");
 }
@@ -79,7 +80,7 @@ static void print_answers(const struct adit_replay_counts *counts) {
                counts->answers[side][kind].bytes);
     }
     if (all != 0)
-      printf("    %-9s%-23s%s\n", kind_names[kind], column[ADIT_REPLAY_RECORDED], column[ADIT_REPLAY_GIVEN]);
+      printf("    %-11s%-23s%s\n", kind_names[kind], column[ADIT_REPLAY_RECORDED], column[ADIT_REPLAY_GIVEN]);
   }
 }
 
@@ -97,11 +98,12 @@ static void print_connections(const struct adit_replay_counts *counts, const str
 
 static void print_mended(const struct adit_replay_counts *counts) {
   const char *between = "";
-  if (counts->finished + counts->waited + counts->lowered == 0) return;
+  if (counts->finished + counts->waited + counts->lowered + counts->parts == 0) return;
   print_label("mended");
   print_count(&between, counts->finished, "checksums finished");
   print_count(&between, counts->waited, "acknowledgments waited for their bytes");
   print_count(&between, counts->lowered, "lowered to what was sent");
+  print_count(&between, counts->parts, "made for a part");
   print_end(between, "");
 }
 

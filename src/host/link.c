@@ -338,8 +338,8 @@ static void read_address(void *user, const struct nlmsghdr *message) {
   visitor->ended = !visitor->visit(visitor->user, header->ifa_index, address);
 }
 
-int adit_link_each_address(struct adit_link_socket *socket, bool (*visit)(void *user, unsigned index, adit_cidr address),
-                           void *user) {
+int adit_link_each_address(struct adit_link_socket *socket,
+                           bool (*visit)(void *user, unsigned index, adit_cidr address), void *user) {
   struct visitor visitor = {.visit = visit, .user = user};
   struct ifaddrmsg *header = new_request(socket, RTM_GETADDR, NLM_F_DUMP, sizeof *header);
   header->ifa_family = AF_UNSPEC;

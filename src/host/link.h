@@ -83,7 +83,7 @@ int adit_link_add_route(struct adit_link_socket *socket, unsigned index, adit_ci
  * Call `visit` for each address of each interface, in the kernel's order; it must not use the socket. Ends early when
  * `visit` returns false. Returns 0 or a negative errno.
  */
-int adit_link_each_address(struct adit_link_socket *socket, bool (*visit)(void *user, unsigned index, adit_cidr address),
-                           void *user);
+int adit_link_each_address(struct adit_link_socket *socket,
+                           bool (*visit)(void *user, unsigned index, adit_cidr address), void *user);
 
 #endif

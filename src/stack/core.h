@@ -142,10 +142,13 @@ void adit_stack_drop(struct adit_stack *stack, enum adit_drop reason);
 /** Whether `ip` is an address that the stack answers for. */
 bool adit_stack_is(const struct adit_stack *stack, adit_ip ip);
 
-/* input.c */
+/* neighbour.c */
 
-/** Deal with one IP packet in `buffer`, at `ip`. The buffer's reference is taken over. */
-void adit_input_ip(struct adit_stack *stack, struct adit_buffer *buffer, uint8_t *ip, size_t length);
+/** An Ethernet frame with ARP came; borrowed. */
+void adit_neighbour_arp(struct adit_stack *stack, const uint8_t *frame, size_t length);
+
+/** A neighbour solicitation or advertisement came. */
+void adit_neighbour_discovery(struct adit_stack *stack, const struct adit_inbound *in);
 
 /* table.c */
 int adit_table_new(struct adit_stack *stack);

@@ -11,7 +11,12 @@
 #include "packet/icmp.h"
 #include "stack/core.h"
 
-enum { HEADER = 8, LONGEST4 = 65535 - 20 - HEADER, LONGEST6 = 65535 - HEADER };
+enum {
+  HEADER = 8,
+  LONGEST4 = 65535 - 20 - HEADER,
+  LONGEST6 = 65535 - HEADER,
+  SEGMENTS_MOST = 1024 /* of a super-packet. Linux makes 128 at most (UDP_MAX_SEGMENTS); this bounds what a lie costs */
+};
 
 void adit_datagram_input(struct adit_stack *stack, struct adit_inbound *in) {
   const struct adit_header *header = &in->header;
@@ -19,6 +24,10 @@ void adit_datagram_input(struct adit_stack *stack, struct adit_inbound *in) {
   uint8_t *payload = in->ip + header->payload;
   size_t length = super ? header->length - header->payload : (size_t)header->udp_length - HEADER;
   size_t each = super ? in->buffer->offload.gso_size : length;
+  if (super && length > each * SEGMENTS_MOST) {
+    adit_stack_drop(stack, ADIT_DROP_OFFLOAD);
+    return;
+  }
   struct iovec iov;
   struct adit_datagram datagram = {
       .local = {header->destination, header->destination_port},
@@ -45,8 +54,8 @@ void adit_datagram_input(struct adit_stack *stack, struct adit_inbound *in) {
 
 int adit_stack_refuse_datagram(struct adit_stack *stack, const struct adit_datagram *datagram) {
   const struct adit_inbound *in = stack->inbound;
-  (void)datagram;
-  if (!in) return -EINVAL;
+  (void)datagram; /* the packet itself is at hand */
+  if (!in || in->header.protocol != IPPROTO_UDP) return -EINVAL;
   bool v4 = in->header.version == 4;
   struct adit_port *outer = adit_port_enter(stack->port);
   int error = adit_output_unreachable(stack, in->ip, in->header.length, &in->header, v4 ? ADIT_ICMP_UNREACHABLE : ADIT_ICMP6_UNREACHABLE,

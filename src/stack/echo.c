@@ -2,12 +2,13 @@
  * Copyright (c) 2026 The adit authors
  *
  * ICMP and ICMPv6 echo (RFC 792, RFC 4443 section 4). The reply carries the request's own data, from where it lies; its
- * checksum is the request's, corrected for the one byte that changes (RFC 1624).
+ * checksum is the request's, corrected for the one byte that changes (RFC 1624), unless that was left to the receiver.
  */
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 
+#include "packet/checksum.h"
 #include "packet/icmp.h"
 #include "stack/core.h"
 
@@ -42,34 +43,49 @@ void adit_echo_input(struct adit_stack *stack, struct adit_inbound *in) {
   stack->inbound = NULL;
 }
 
-/* The checksum of a message whose first byte changes from `before` to `after`: HC' = ~(~HC + ~m + m'). */
+/*
+ * The checksum of a message whose first byte changes from `before` to `after`: HC' = ~(~HC + ~m + m'). Where that gives
+ * zero, the other zero is taken: the two are the same to every receiver, but for a message of zeros only 0xffff is right.
+ */
 static uint16_t corrected(uint16_t checksum, uint8_t before, uint8_t after) {
   uint32_t sum = (uint16_t)~ntohs(checksum);
   sum += (uint16_t) ~(before << 8);
   sum += (uint32_t)after << 8;
   sum = (sum & 0xffff) + (sum >> 16);
   sum = (sum & 0xffff) + (sum >> 16);
-  return htons((uint16_t)~sum);
+  uint16_t result = (uint16_t)~sum;
+  return htons(result ? result : 0xffff);
+}
+
+/* The checksum of a reply, made anew; `pieces` are the message, its checksum field zero. */
+static uint16_t computed(const struct adit_inbound *in, const struct iovec *pieces) {
+  uint32_t length = in->header.length - in->header.transport;
+  uint64_t sum = in->header.version == 4 ? 0 : adit_checksum_pseudo(in->ip, IPPROTO_ICMPV6, length);
+  return (uint16_t)~adit_checksum_fold(adit_checksum_iov(sum, pieces, 2, 0, length));
 }
 
 int adit_stack_echo_reply(struct adit_stack *stack, const struct adit_echo *echo) {
   const struct adit_inbound *in = stack->inbound;
-  if (!in) return -EINVAL;
+  (void)echo; /* the request itself is at hand */
+  if (!in || in->header.protocol == IPPROTO_UDP) return -EINVAL;
   bool v4 = in->header.version == 4;
   uint8_t header[HEADER];
   memcpy(header, in->ip + in->header.transport, HEADER);
+  struct iovec pieces[2] = {{header, sizeof header}, {in->ip + in->header.payload, in->header.length - in->header.payload}};
   uint16_t checksum;
   memcpy(&checksum, header + CHECKSUM, sizeof checksum);
-  uint8_t reply = v4 ? ADIT_ICMP_ECHO_REPLY : ADIT_ICMP6_ECHO_REPLY;
-  checksum = corrected(checksum, header[0], reply);
-  header[0] = reply;
+  uint8_t request = header[0];
+  header[0] = v4 ? ADIT_ICMP_ECHO_REPLY : ADIT_ICMP6_ECHO_REPLY;
+  if (in->buffer->offload.checksum == ADIT_CHECKSUM_PARTIAL) {
+    memset(header + CHECKSUM, 0, sizeof checksum);
+    checksum = computed(in, pieces);
+  } else {
+    checksum = corrected(checksum, request, header[0]);
+  }
   memcpy(header + CHECKSUM, &checksum, sizeof checksum);
 
-  struct iovec pieces[2] = {{header, sizeof header}, {0}};
-  if (echo->iovcnt) pieces[1] = echo->iov[0];
   struct adit_port *outer = adit_port_enter(stack->port);
-  int error = adit_output_ip(stack, v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, echo->local, echo->remote, pieces,
-                             1 + echo->iovcnt);
+  int error = adit_output_ip(stack, in->header.protocol, in->header.destination, in->header.source, pieces, 2);
   adit_port_leave(outer);
   return error;
 }

@@ -4,8 +4,8 @@
  * The way in: a packet is checked once, as bytes, and given to whom it is for.
  *
  * Order: frame, headers, offload notes, checksums, addresses, fragments, protocol. What fails is counted by reason and
- * goes no further. lwIP sees TCP that is whole, verified and for an address of the stack's; over Ethernet also ARP and
- * neighbour discovery for such addresses.
+ * goes no further. lwIP sees TCP that is whole, verified and for an address of the stack's; over Ethernet also what
+ * neighbour.c lets through.
  *
  * TCP goes in without a copy, but for one case: a small segment that is out of order. lwIP would keep it, and with it a
  * buffer of 64 KiB.
@@ -21,19 +21,36 @@ enum {
   TYPE_ARP = 0x0806,
   TYPE_IP4 = 0x0800,
   TYPE_IP6 = 0x86dd,
-  ARP_LENGTH = 28,      /* of a request or reply for IPv4 over Ethernet (RFC 826) */
-  ARP_TARGET = 24,      /* offset of the target's address */
-  NEIGHBOUR_TARGET = 8, /* offset of the target in a solicitation or advertisement (RFC 4861, 4.3) */
-  SMALL = 2048          /* bytes: a segment for which a copy is cheaper than a buffer */
+  SMALL = 2048 /* bytes: a segment for which a copy is cheaper than a buffer */
 };
 
-/* Sources that cannot be answered: RFC 1122 3.2.1.3, RFC 4291 2.5.2 and 2.7. */
-static bool impossible_source(const struct adit_header *header) {
-  static const adit_ip unspecified[] = {{.version = 4}, {.version = 6}};
-  adit_ip source = header->source;
-  if (adit_ip_is_multicast(source) || adit_ip_equal(source, unspecified[header->version == 6])) return true;
-  if (header->version == 4 && source.bytes[0] == 127) return true;
-  return adit_ip_equal(source, header->destination);
+/** How a packet came to be where it is looked at. */
+enum origin {
+  RECEIVED,
+  RECEIVED_BY_ALL, /* in a frame for everybody or a group */
+  REASSEMBLED
+};
+
+/* Addresses that are no host's on a network, at either end of a packet. */
+static bool is_nobody(adit_ip ip) {
+  static const struct {
+    adit_ip ip;
+    uint8_t prefix;
+  } networks[] = {
+      {{.version = 4}, 32},                              /* unspecified: RFC 1122, 3.2.1.3 */
+      {{.bytes = {127}, .version = 4}, 8},               /* loopback: likewise */
+      {{.version = 6}, 128},                             /* unspecified: RFC 4291, 2.5.2 */
+      {{.bytes = {[15] = 1}, .version = 6}, 128},        /* loopback: 2.5.3 */
+      {{.bytes = {[10] = 0xff, 0xff}, .version = 6}, 96} /* IPv4-mapped: never on the wire (RFC 4038, 4.2) */
+  };
+  for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
+    if (adit_cidr_contains((adit_cidr){networks[i].ip, networks[i].prefix}, ip)) return true;
+  return adit_ip_is_multicast(ip);
+}
+
+static bool addresses_fit(const struct adit_stack *stack, const struct adit_header *header) {
+  if (is_nobody(header->source) || is_nobody(header->destination)) return false;
+  return adit_stack_is(stack, header->destination) && !adit_ip_equal(header->source, header->destination);
 }
 
 /* Neighbour discovery has rules of its own for addresses: a solicitation goes to a multicast group, from no one at times. */
@@ -46,30 +63,6 @@ static struct pbuf *copy_to_pbuf(const void *data, size_t length) {
   struct pbuf *pbuf = pbuf_alloc(PBUF_RAW, (u16_t)length, PBUF_RAM);
   if (pbuf) memcpy(pbuf->payload, data, length);
   return pbuf;
-}
-
-static void neighbour_discovery(struct adit_stack *stack, const struct adit_inbound *in) {
-  const struct adit_header *header = &in->header;
-  if (!stack->ethernet || header->length < header->transport + NEIGHBOUR_TARGET + 16) {
-    adit_stack_drop(stack, ADIT_DROP_PROTOCOL);
-    return;
-  }
-  const uint8_t *target = in->ip + header->transport + NEIGHBOUR_TARGET;
-  if (header->icmp_type == ADIT_ICMP6_NEIGHBOUR_SOLICITATION) {
-    if (!adit_stack_is(stack, adit_ip_from_bytes(6, target))) {
-      adit_stack_drop(stack, ADIT_DROP_ADDRESS);
-      return;
-    }
-    adit_port_wear(6, target);
-  } else if (!adit_ip_is_multicast(header->destination)) {
-    adit_port_wear(6, header->destination.bytes);
-  }
-  struct pbuf *pbuf = copy_to_pbuf(in->ip, header->length);
-  if (pbuf) {
-    adit_port_input_ip(pbuf);
-  } else {
-    adit_stack_drop(stack, ADIT_DROP_MEMORY);
-  }
 }
 
 static struct pbuf *tcp_pbuf(struct adit_inbound *in, const struct adit_flow *flow) {
@@ -127,7 +120,8 @@ static void dispatch(struct adit_stack *stack, struct adit_inbound *in) {
   }
 }
 
-void adit_input_ip(struct adit_stack *stack, struct adit_buffer *buffer, uint8_t *ip, size_t length) {
+static void input_ip(struct adit_stack *stack, struct adit_buffer *buffer, uint8_t *ip, size_t length,
+                     enum origin origin) {
   struct adit_inbound in = {.buffer = buffer, .ip = ip};
   struct adit_header *header = &in.header;
   enum adit_drop why;
@@ -136,15 +130,16 @@ void adit_input_ip(struct adit_stack *stack, struct adit_buffer *buffer, uint8_t
   if (!adit_header_offload_fits(header, &buffer->offload)) goto drop;
   if (!adit_header_verify(ip, header, buffer->offload.checksum != ADIT_CHECKSUM_NONE, &why)) goto drop;
   if (is_neighbour_discovery(header)) {
-    neighbour_discovery(stack, &in);
+    adit_neighbour_discovery(stack, &in);
     goto done;
   }
   why = ADIT_DROP_ADDRESS;
-  if (adit_ip_is_multicast(header->destination) || !adit_stack_is(stack, header->destination)) goto drop;
-  if (impossible_source(header)) goto drop;
+  if (origin == RECEIVED_BY_ALL || !addresses_fit(stack, header)) goto drop; /* RFC 1122, 3.3.6 */
   if (header->fragment) {
+    why = ADIT_DROP_HEADER; /* fragments of a fragment: no sender makes them */
+    if (origin == REASSEMBLED) goto drop;
     struct adit_buffer *whole = adit_reassembly_input(stack, &in);
-    if (whole) adit_input_ip(stack, whole, whole->data, whole->length);
+    if (whole) input_ip(stack, whole, whole->data, whole->length, REASSEMBLED);
     goto done;
   }
   dispatch(stack, &in);
@@ -160,33 +155,15 @@ static bool is_for_us(const struct adit_stack *stack, const uint8_t *frame) {
   return (frame[0] & 1) || memcmp(frame, stack->mac, sizeof stack->mac) == 0;
 }
 
-static void arp(struct adit_stack *stack, const struct adit_buffer *buffer) {
-  if (buffer->length < ETHERNET_HEADER + ARP_LENGTH) {
-    adit_stack_drop(stack, ADIT_DROP_TRUNCATED);
-    return;
-  }
-  const uint8_t *target = buffer->data + ETHERNET_HEADER + ARP_TARGET;
-  if (!adit_stack_is(stack, adit_ip_from_bytes(4, target))) {
-    adit_stack_drop(stack, ADIT_DROP_ADDRESS);
-    return;
-  }
-  struct pbuf *pbuf = copy_to_pbuf(buffer->data, ETHERNET_HEADER + ARP_LENGTH);
-  if (!pbuf) {
-    adit_stack_drop(stack, ADIT_DROP_MEMORY);
-    return;
-  }
-  adit_port_wear(4, target);
-  adit_port_input_frame(pbuf);
-}
-
-static void frame(struct adit_stack *stack, struct adit_buffer *buffer) {
+static void input_frame(struct adit_stack *stack, struct adit_buffer *buffer) {
+  const uint8_t *frame = buffer->data;
   enum adit_drop why = ADIT_DROP_TRUNCATED;
   if (buffer->length < ETHERNET_HEADER) goto drop;
   why = ADIT_DROP_ADDRESS;
-  if (!is_for_us(stack, buffer->data)) goto drop;
-  unsigned type = (unsigned)buffer->data[12] << 8 | buffer->data[13];
+  if (!is_for_us(stack, frame)) goto drop;
+  unsigned type = (unsigned)frame[12] << 8 | frame[13];
   if (type == TYPE_ARP) {
-    arp(stack, buffer);
+    adit_neighbour_arp(stack, frame, buffer->length);
     goto done;
   }
   why = ADIT_DROP_PROTOCOL;
@@ -196,7 +173,8 @@ static void frame(struct adit_stack *stack, struct adit_buffer *buffer) {
     if (buffer->offload.checksum_start < ETHERNET_HEADER) goto drop;
     buffer->offload.checksum_start = (uint16_t)(buffer->offload.checksum_start - ETHERNET_HEADER);
   }
-  adit_input_ip(stack, buffer, buffer->data + ETHERNET_HEADER, buffer->length - ETHERNET_HEADER);
+  input_ip(stack, buffer, buffer->data + ETHERNET_HEADER, buffer->length - ETHERNET_HEADER,
+           frame[0] & 1 ? RECEIVED_BY_ALL : RECEIVED);
   return;
 
 drop:
@@ -210,9 +188,9 @@ void adit_stack_input(struct adit_stack *stack, struct adit_buffer *buffer) {
   stack->stats.bytes_in += buffer->length;
   struct adit_port *outer = adit_port_enter(stack->port);
   if (stack->ethernet) {
-    frame(stack, buffer);
+    input_frame(stack, buffer);
   } else {
-    adit_input_ip(stack, buffer, buffer->data, buffer->length);
+    input_ip(stack, buffer, buffer->data, buffer->length, RECEIVED);
   }
   adit_port_leave(outer);
 }

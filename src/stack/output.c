@@ -75,13 +75,26 @@ static void add_checksum(const struct adit_stack *stack, struct adit_packet *pac
   memcpy(frame + start + field, &value, sizeof value);
 }
 
-static void add_segmentation(const struct adit_stack *stack, struct adit_packet *packet, const struct layout *layout,
+/* How long a segment of this packet may be, when it waited for its neighbour and the note that came with it is lost. */
+static uint16_t mss_of_flow(struct adit_stack *stack, const uint8_t *ip, const struct layout *layout) {
+  const uint8_t *ports = ip + layout->transport;
+  unsigned at = layout->version == 4 ? 12 : 8;
+  unsigned size = layout->version == 4 ? 4 : 16;
+  adit_endpoint local = {adit_ip_from_bytes(layout->version, ip + at), (uint16_t)(ports[0] << 8 | ports[1])};
+  adit_endpoint remote = {adit_ip_from_bytes(layout->version, ip + at + size), (uint16_t)(ports[2] << 8 | ports[3])};
+  uint32_t hash;
+  const struct adit_flow *flow = adit_table_find(stack, &local, &remote, &hash);
+  if (flow && flow->pcb) return flow->pcb->mss;
+  return (uint16_t)(stack->mtu - layout->transport - TCP_HEADER);
+}
+
+static void add_segmentation(struct adit_stack *stack, struct adit_packet *packet, const struct layout *layout,
                              unsigned link, uint16_t mss) {
   const uint8_t *frame = packet->iov[0].iov_base;
   unsigned start = link + layout->transport;
   unsigned headers = start + (frame[start + 12] >> 4) * 4U;
   size_t payload = packet->length - headers;
-  if (mss == 0) mss = (uint16_t)(stack->mtu - layout->transport - TCP_HEADER); /* it waited for ARP */
+  if (mss == 0 && payload > 0) mss = mss_of_flow(stack, frame + link, layout);
   if (payload <= mss) return;
   packet->offload.gso = layout->version == 4 ? ADIT_GSO_TCP4 : ADIT_GSO_TCP6;
   packet->offload.gso_size = mss;
@@ -262,6 +275,7 @@ int adit_output_ip(struct adit_stack *stack, uint8_t protocol, adit_ip from, adi
   bool v4 = from.version == 4;
   size_t header_length = v4 ? IP4_HEADER : IP6_HEADER;
   uint32_t mtu = !v4 && stack->mtu < LEAST_MTU6 ? LEAST_MTU6 : stack->mtu;
+  if (stack->ethernet && mtu > ADIT_PORT_ETHERNET_MTU) mtu = ADIT_PORT_ETHERNET_MTU;
   size_t length = 0;
   for (unsigned i = 0; i < iovcnt; i++) length += iov[i].iov_len;
   if (header_length + length > mtu) return send_fragments(stack, protocol, from, to, iov, iovcnt, length, mtu);

@@ -9,6 +9,9 @@
  * Bytes sent count when the far end has acknowledged them, not when the kernel has taken them: a send buffer of megabytes
  * would be a visible part of a short run. Each stream has a thread of its own with blocking calls that time out, so a
  * stall ends the run with a low number and never hangs it.
+ *
+ * The congestion control is set on each socket, to cubic as Linux has it by default. A machine may have another default,
+ * which every new namespace inherits; BBR for one paces what it sends, and would be measured in place of the stacks.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -42,6 +45,7 @@ enum {
 };
 
 static char block[BLOCK];
+static const char *congestion = "cubic"; /* set before the first thread */
 
 _Noreturn static void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -153,11 +157,17 @@ static void set_patience(int fd) {
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 }
 
+static void set_congestion(int fd) {
+  if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion, (socklen_t)strlen(congestion)) != 0)
+    die("congestion control %s", congestion);
+}
+
 /* A connected socket, or -1 with errno. */
 static int connect_to(const struct target *target, int type) {
   int fd = socket(target->address.ss_family, type | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;
   set_patience(fd);
+  if (type == SOCK_STREAM) set_congestion(fd);
   if (connect(fd, (const struct sockaddr *)&target->address, target->length) == 0) return fd;
   int error = errno;
   close(fd);
@@ -521,6 +531,7 @@ static void *serve_connections(void *argument) {
 _Noreturn static void run_server(const char *port, void (*serve)(int fd)) {
   server.listener = bound_socket(port, SOCK_STREAM);
   server.serve = serve;
+  set_congestion(server.listener); /* connections inherit it */
   if (listen(server.listener, BACKLOG) != 0) die("listen");
   for (unsigned i = 0; i < SERVERS; i++) {
     pthread_t thread;
@@ -585,13 +596,18 @@ static const struct command {
 
 int main(int argc, char **argv) {
   memset(block, 'x', sizeof block);
+  if (argc > 2 && strcmp(argv[1], "-c") == 0) {
+    congestion = argv[2];
+    argc -= 2;
+    argv += 2;
+  }
   for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof commands[0]; i++) {
     const struct command *command = &commands[i];
     if (strcmp(argv[1], command->name) != 0 || argc - 2 < command->least || argc - 2 > command->most) continue;
     command->run(argv + 2, argc - 2);
     return fflush(stdout) == 0 ? 0 : 1;
   }
-  fputs("usage:\n", stderr);
+  fputs("usage: (-c NAME before the command: congestion control, by default cubic)\n", stderr);
   for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
     fprintf(stderr, "  adit_load %s %s\n", commands[i].name, commands[i].arguments);
   return 2;

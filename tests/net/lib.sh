@@ -49,6 +49,7 @@ if [ "${ADIT_TEST_INSIDE:-}" != "$TEST" ]; then
   space=(unshare "${as_root[@]}" --net --mount --pid --fork --kill-child --mount-proc)
   reason=$("${space[@]}" true 2>&1) || skip "namespaces cannot be made here: $reason"
   [ -c /dev/net/tun ] || skip "there is no /dev/net/tun (modprobe tun, or give the container --device /dev/net/tun)"
+  [ -r /dev/net/tun ] && [ -w /dev/net/tun ] || skip "/dev/net/tun may not be opened by user $(id -un)"
   ADIT_TEST_INSIDE=$TEST exec "${space[@]}" bash "$0" "$@"
 fi
 

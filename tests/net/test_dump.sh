@@ -168,6 +168,7 @@ check_status 0
 
 # --- a persistent device is left as it was found
 ip tuntap add dev keep0 mode tun
+ip link set keep0 addrgenmode none
 ip address add 10.8.0.1/24 dev keep0
 start_dump --dev keep0 --address 10.7.0.1/24 --mtu 1300
 check_contains "configured" "keep0 (TUN, MTU 1300, 10.8.0.1/24, 10.7.0.1/24)" "$(cat "$(err_of dump)")"

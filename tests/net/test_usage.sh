@@ -45,6 +45,18 @@ for command in serve dump reflect replay; do
   run "$ADIT" "$command" --help
   check_equal "adit $command --help" "$text" "$OUT"
 done
+
+# --- the manual pages know every option of the help text, and no other
+MAN=$(cd "$(dirname "$0")/../../man" && pwd)
+for command in serve dump reflect replay; do
+  run "$ADIT" help "$command"
+  in_help=$(printf '%s\n' "$OUT" | grep -oE '^ {2}(-.,|   ) --[a-z-]+' | sed 's/.*--//' | sort -u | paste -sd' ')
+  in_page=$(sed -n 's/^\.It Fl -\([a-z-]*\).*/\1/p;s/^\.It Fl [a-z] , Fl -\([a-z-]*\).*/\1/p' "$MAN/adit-$command.1" | sort -u |
+    paste -sd' ')
+  check_equal "options in adit-$command.1" "$in_help" "$in_page"
+  check_contains "adit.1 names the command" ".Xr adit-$command 1" "$(cat "$MAN/adit.1")"
+done
+
 run "$ADIT" --version
 check_status 0 "adit --version"
 check_match "adit --version" '^adit [0-9]+\.[0-9]+\.[0-9]+$' "$OUT"
@@ -96,7 +108,7 @@ refuse 2 "adit dump: $WORK/key.yaml:1: dve: unknown key for 'adit dump'; did you
   dump --config "$WORK/key.yaml"
 printf 'mtu: [1, 2]\n' >"$WORK/type.yaml"
 refuse 2 "$WORK/type.yaml:1: mtu: a list; give a whole number, for example 'mtu: 1400'" dump --config "$WORK/type.yaml"
-printf 'mtu: 1400\ndev: [\n' >"$WORK/syntax.yaml"
+printf 'mtu: 1400\ndev: "x\n' >"$WORK/syntax.yaml"
 refuse 2 "$WORK/syntax.yaml:3: not YAML: " dump --config "$WORK/syntax.yaml"
 refuse 1 "adit dump: --config $WORK/none.yaml: cannot be read: No such file or directory; give a file that exists" \
   dump --config "$WORK/none.yaml"
@@ -125,17 +137,17 @@ check_status 0
 BEFORE=$(state)
 
 # --- the default network is somebody else's; a chosen one is only warned of
-ip link add dummy0 type dummy
-ip link set dummy0 up
-ip address add 192.168.3.77/24 dev dummy0 nodad
+ip link add lan0 type bridge
+ip link set lan0 up
+ip address add 192.168.3.77/24 dev lan0
 BEFORE=$(state)
-refuse 1 "adit dump: the network of 192.168.3.11/24 is already in use on dummy0 (192.168.3.77/24); give another one with \
+refuse 1 "adit dump: the network of 192.168.3.11/24 is already in use on lan0 (192.168.3.77/24); give another one with \
 --address" dump
 start warned "$ADIT" dump --address 192.168.3.11/24
 wait_for 10 "it reads all the same" file_has "$(err_of warned)" 'printing what comes into'
 stop warned
-check_contains "a warning" "note: dummy0 has an address (192.168.3.77/24) in the network of 192.168.3.11/24" "$ERR"
-ip link delete dummy0
+check_contains "a warning" "note: lan0 has an address (192.168.3.77/24) in the network of 192.168.3.11/24" "$ERR"
+ip link delete lan0
 BEFORE=$(state)
 
 # --- no permission: neither for a new device, nor for changing one that somebody prepared

@@ -6,9 +6,9 @@
 #include "cli/commands.h"
 #include "cli/suggest.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -227,9 +227,9 @@ static void test_refused(void **state) {
 static void test_edges_accepted(void **state) {
   (void)state;
   static const char *const lines[] = {
-      "dump --mtu 68",           "dump --mtu 65535",        "dump --tap --mtu 65521",    "dump --dev fifteen-bytes-x",
-      "dump --dev x%d",          "serve --queues 256",      "dump --address 10.0.0.0/31", "dump --address 10.0.0.1/32",
-      "dump --address 10.0.0.1", "dump --address fd00::/64", "serve --fd 3 --queues 1",   "dump --fd 3 --bridge br0",
+      "dump --mtu 68",           "dump --mtu 65535",         "dump --tap --mtu 65521",     "dump --dev fifteen-bytes-x",
+      "dump --dev x%d",          "serve --queues 256",       "dump --address 10.0.0.0/31", "dump --address 10.0.0.1/32",
+      "dump --address 10.0.0.1", "dump --address fd00::/64", "serve --fd 3 --queues 1",    "dump --fd 3 --bridge br0",
   };
   for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) forget(parse_well(lines[i]));
 }
@@ -394,7 +394,8 @@ static void test_table(void **state) {
     assert_non_null(row->name);
     assert_non_null(row->help);
     assert_int_equal(adit_cli_option_find(row->name), id);
-    if ((row->argument == NULL) != (row->kind == ADIT_CLI_KIND_SET) || (row->argument == NULL) != (row->example == NULL)) {
+    if ((row->argument == NULL) != (row->kind == ADIT_CLI_KIND_SET) ||
+        (row->argument == NULL) != (row->example == NULL)) {
       fail_msg("%s: argument, example and kind do not agree", row->name);
     }
     for (unsigned other = 0; other < id; other++) {
@@ -437,8 +438,8 @@ static void test_distance(void **state) {
   static const struct {
     const char *a, *b;
     unsigned distance;
-  } cases[] = {{"dump", "dump", 0},   {"dmup", "dump", 1}, {"dum", "dump", 1},    {"dumpp", "dump", 1},
-               {"bump", "dump", 1},   {"", "dump", 4},     {"serve", "dump", 5}, {"refelct", "reflect", 1}};
+  } cases[] = {{"dump", "dump", 0}, {"dmup", "dump", 1}, {"dum", "dump", 1},   {"dumpp", "dump", 1},
+               {"bump", "dump", 1}, {"", "dump", 4},     {"serve", "dump", 5}, {"refelct", "reflect", 1}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     unsigned found = adit_cli_distance(cases[i].a, cases[i].b);
     if (found != cases[i].distance) {

@@ -78,7 +78,7 @@ struct adit_stack_options {
   uint8_t secret[16];                     /**< random bytes; initial sequence numbers (RFC 6528) and all other random
                                                choices follow from them, so equal secrets repeat a run exactly */
   uint64_t now_ns;                        /**< monotonic time, nanoseconds */
-  uint32_t mtu;                           /**< 576..65535, above 1279 for IPv6 to work; 0 = 1500 */
+  uint32_t mtu;                           /**< 68..65535, at least 1280 for IPv6 (RFC 8200, 5); 0 = 1500 */
   uint32_t offload;                       /**< set of enum adit_offload_bits that `output` takes */
   const adit_cidr *answer;                /**< the networks whose addresses the stack is; copied. NULL = every address */
   size_t answers;                         /**< number of networks in `answer` */
