@@ -21,6 +21,14 @@ foreach(folder LIBDIR INCLUDEDIR)
     set(adit_pc_${folder} "\${prefix}/${CMAKE_INSTALL_${folder}}")
   endif()
 endforeach()
+# The prefix follows the file, wherever the tree is put.
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+  set(adit_pc_prefix "${CMAKE_INSTALL_PREFIX}")
+else()
+  file(RELATIVE_PATH adit_pc_up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+  string(REGEX REPLACE "/$" "" adit_pc_up "${adit_pc_up}")
+  set(adit_pc_prefix "\${pcfiledir}/${adit_pc_up}")
+endif()
 # For those who link the archive. As flags and not as Requires.private: that would pull in what the archives of these
 # libraries need in turn, which hardly anybody has installed.
 set(adit_pc_private ${SODIUM_LDFLAGS} ${MNL_LDFLAGS})

@@ -18,7 +18,8 @@ usage() {
 Usage: sudo demos/quickstart.sh [--stay]
 
 Installs what adit needs (apt-get), builds it, starts `adit serve` in a network namespace of its own and
-asks it: ping, curl, UDP. Nothing on this machine changes but the installed packages and the folder build/.
+asks it: ping, curl, UDP. What it leaves behind are the packages, the folder build/ and lwIP's source archive
+in ~/.cache/adit.
 
   --stay    start it on this machine's own network instead, and leave it running, to try things by hand
   --help    print this and end

@@ -44,11 +44,7 @@ struct replay {
 
 /* ---- who sent it ------------------------------------------------------------------------------------------------- */
 
-enum sender {
-  SENDER_CLIENT,
-  SENDER_SERVER,
-  SENDER_FOREIGN
-};
+enum sender { SENDER_CLIENT, SENDER_SERVER, SENDER_FOREIGN };
 
 static bool is_answered(const struct replay *replay, adit_ip ip) {
   for (size_t i = 0; i < replay->excepts; i++)
@@ -67,27 +63,15 @@ static bool is_answer(const struct adit_header *header) {
   const uint8_t both = ADIT_TCP_SYN | ADIT_TCP_ACK;
   if (header->fragment) return false;
   switch (header->protocol) {
-    case IPPROTO_TCP:
-      return (header->tcp_flags & both) == both;
-    case IPPROTO_ICMP:
-      return header->icmp_type == ADIT_ICMP_ECHO_REPLY;
-    case IPPROTO_ICMPV6:
-      return header->icmp_type == ADIT_ICMP6_ECHO_REPLY;
-    default:
-      return false;
+  case IPPROTO_TCP:
+    return (header->tcp_flags & both) == both;
+  case IPPROTO_ICMP:
+    return header->icmp_type == ADIT_ICMP_ECHO_REPLY;
+  case IPPROTO_ICMPV6:
+    return header->icmp_type == ADIT_ICMP6_ECHO_REPLY;
+  default:
+    return false;
   }
-}
-
-/* Count and add a flow whose first packet this is. Returns it, or NULL when memory is out. */
-static struct adit_replay_flow *add_flow(struct replay *replay, const struct adit_header *header, enum sender sender,
-                                         adit_endpoint source, adit_endpoint destination) {
-  bool from_client = sender == SENDER_CLIENT;
-  if (from_client && header->protocol == IPPROTO_TCP) {
-    replay->counts.connections++;
-    if (!(header->tcp_flags & ADIT_TCP_SYN)) replay->counts.mid_stream++;
-  }
-  return adit_replay_flows_add(replay->flows, header->protocol, from_client ? source : destination,
-                               from_client ? destination : source);
 }
 
 /*
@@ -108,15 +92,27 @@ static int identify(struct replay *replay, const struct adit_header *header, enu
   adit_endpoint destination = {.ip = header->destination, .port = header->destination_port};
   if (to_us && (*flow = adit_replay_flows_find(replay->flows, header->protocol, source, destination)) != NULL) {
     *sender = SENDER_CLIENT;
-  } else if (from_us && (*flow = adit_replay_flows_find(replay->flows, header->protocol, destination, source)) != NULL) {
+  } else if (from_us &&
+             (*flow = adit_replay_flows_find(replay->flows, header->protocol, destination, source)) != NULL) {
     *sender = SENDER_SERVER;
   } else {
-    *flow = add_flow(replay, header, *sender, source, destination);
+    bool from_client = *sender == SENDER_CLIENT;
+    *flow = adit_replay_flows_add(replay->flows, header->protocol, from_client ? source : destination,
+                                  from_client ? destination : source);
   }
   return *flow != NULL ? 0 : -ENOMEM;
 }
 
 /* ---- reading the capture ----------------------------------------------------------------------------------------- */
+
+/* A segment of the client: count the connection when it is the first one. */
+static void count_connection(struct adit_replay_counts *counts, struct adit_replay_flow *flow,
+                             const struct adit_header *header) {
+  if (flow->has_client) return;
+  flow->has_client = true;
+  counts->connections++;
+  if (!(header->tcp_flags & ADIT_TCP_SYN)) counts->mid_stream++;
+}
 
 /* Deal with one packet; the buffer is taken over. Returns 0, -ENOMEM, or why an answer could not be written. */
 static int take(struct replay *replay, struct adit_buffer *buffer) {
@@ -136,17 +132,18 @@ static int take(struct replay *replay, struct adit_buffer *buffer) {
   if (error) goto forget;
   bool segment = flow != NULL && header.protocol == IPPROTO_TCP;
   switch (sender) {
-    case SENDER_CLIENT:
-      if (adit_replay_finish(buffer->data, &header)) counts->finished++;
-      return adit_replay_engine_give(replay->engine, buffer, segment ? flow : NULL, &header);
-    case SENDER_SERVER:
-      counts->recorded++;
-      adit_replay_count_answer(counts, ADIT_REPLAY_RECORDED, &header);
-      if (segment) adit_replay_flow_server(flow, &flow->recorded, &header);
-      break;
-    case SENDER_FOREIGN:
-      counts->foreign++;
-      break;
+  case SENDER_CLIENT:
+    if (adit_replay_finish(buffer->data, &header)) counts->finished++;
+    if (segment) count_connection(counts, flow, &header);
+    return adit_replay_engine_give(replay->engine, buffer, segment ? flow : NULL, &header);
+  case SENDER_SERVER:
+    counts->recorded++;
+    adit_replay_count_answer(counts, ADIT_REPLAY_RECORDED, &header);
+    if (segment) adit_replay_flow_server(flow, &flow->recorded, &header);
+    break;
+  case SENDER_FOREIGN:
+    counts->foreign++;
+    break;
   }
 
 forget:

@@ -31,8 +31,8 @@
 #include <string.h>
 
 #define SECOND UINT64_C(1000000000)
-#define PATIENCE (SECOND / 2)         /* shorter than the least retransmission time-out (RFC 6298, 2.4) */
-#define STEPS_MOST UINT64_C(10000000) /* with connections open a step is 100 ms */
+#define PATIENCE (SECOND / 2)        /* shorter than the least retransmission time-out (RFC 6298, 2.4) */
+#define STEPS_MOST UINT64_C(4000000) /* with connections open a step is 100 ms */
 #define LEAP_MOST (UINT32_C(16) << 20)
 enum { WAITING_MOST = 1024 };
 
@@ -168,7 +168,8 @@ static void await(struct adit_replay_engine *engine, struct adit_buffer *buffer,
 }
 
 /* Take `buffer` out of the list. `previous` stands before it, or is NULL. */
-static void unlink_waiting(struct adit_replay_engine *engine, struct adit_buffer *previous, struct adit_buffer *buffer) {
+static void unlink_waiting(struct adit_replay_engine *engine, struct adit_buffer *previous,
+                           struct adit_buffer *buffer) {
   struct adit_buffer *next = waiting_of(buffer)->next;
   if (previous == NULL)
     engine->waiting = next;

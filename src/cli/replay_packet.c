@@ -92,8 +92,9 @@ static bool finish_transport(uint8_t *ip, const struct adit_header *header) {
   uint64_t pseudo = adit_checksum_pseudo(ip, header->protocol, bytes);
   uint16_t partial = adit_checksum_fold(pseudo);
   if (memcmp(field, &partial, sizeof partial) != 0) return false;
-  uint16_t sum = (uint16_t)~adit_checksum_fold(adit_checksum_add(0, ip + header->transport, bytes)); /* field included */
-  if (sum == 0) sum = 0xffff; /* which zero means "none" to UDP */
+  uint16_t sum = (uint16_t)~adit_checksum_fold(
+      adit_checksum_add(0, ip + header->transport, bytes)); /* field included */
+  if (sum == 0) sum = 0xffff;                               /* which zero means "none" to UDP */
   memcpy(field, &sum, sizeof sum);
   return sum != partial;
 }

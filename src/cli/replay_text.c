@@ -21,15 +21,15 @@ static_assert(sizeof kind_names / sizeof kind_names[0] == ADIT_REPLAY_KINDS, "a 
 static enum adit_replay_kind kind_of(const struct adit_header *header) {
   if (header->fragment) return ADIT_REPLAY_OTHER;
   switch (header->protocol) {
-    case IPPROTO_ICMP:
-    case IPPROTO_ICMPV6:
-      return ADIT_REPLAY_ICMP;
-    case IPPROTO_TCP:
-      return ADIT_REPLAY_TCP;
-    case IPPROTO_UDP:
-      return ADIT_REPLAY_UDP;
-    default:
-      return ADIT_REPLAY_OTHER;
+  case IPPROTO_ICMP:
+  case IPPROTO_ICMPV6:
+    return ADIT_REPLAY_ICMP;
+  case IPPROTO_TCP:
+    return ADIT_REPLAY_TCP;
+  case IPPROTO_UDP:
+    return ADIT_REPLAY_UDP;
+  default:
+    return ADIT_REPLAY_OTHER;
   }
 }
 
@@ -110,8 +110,7 @@ static void print_mended(const struct adit_replay_counts *counts) {
 static void print_drops(const struct adit_stack_stats *stats) {
   const char *between = "";
   print_label("dropped");
-  for (unsigned i = 0; i < ADIT_DROPS; i++)
-    print_count(&between, stats->drops[i], adit_drop_name((enum adit_drop)i));
+  for (unsigned i = 0; i < ADIT_DROPS; i++) print_count(&between, stats->drops[i], adit_drop_name((enum adit_drop)i));
   print_end(between, "none");
 }
 

@@ -12,11 +12,7 @@
 #include <adit/stack.h>
 
 /** Whose answers: the recorded server's, and the stack's. */
-enum adit_replay_side {
-  ADIT_REPLAY_RECORDED,
-  ADIT_REPLAY_GIVEN,
-  ADIT_REPLAY_SIDES
-};
+enum adit_replay_side { ADIT_REPLAY_RECORDED, ADIT_REPLAY_GIVEN, ADIT_REPLAY_SIDES };
 
 /** What answers are counted by. */
 enum adit_replay_kind {
@@ -29,20 +25,20 @@ enum adit_replay_kind {
 
 /** Numbers of one replay. */
 struct adit_replay_counts {
-  uint64_t records;    /**< read from the capture, whatever they hold */
-  uint64_t fed;        /**< packets given to the stack */
-  uint64_t recorded;   /**< packets of the recorded server: not fed */
-  uint64_t foreign;    /**< packets from and to somebody else: not fed */
-  uint64_t not_ip;     /**< Ethernet frames that carry something else, such as ARP: not fed */
-  uint64_t no_packet;  /**< records that adit_device_read had to drop: cut short, or no IP packet */
-  uint64_t finished;   /**< fed after their checksum was finished */
-  uint64_t waited;     /**< fed later than recorded, because they acknowledge what had not been sent */
-  uint64_t lowered;    /**< fed with a lower acknowledgment, because it never was */
-  uint64_t parts;      /**< acknowledgments made here, for a part of what one of the capture covers at once */
+  uint64_t records;     /**< read from the capture, whatever they hold */
+  uint64_t fed;         /**< packets given to the stack */
+  uint64_t recorded;    /**< packets of the recorded server: not fed */
+  uint64_t foreign;     /**< packets from and to somebody else: not fed */
+  uint64_t not_ip;      /**< Ethernet frames that carry something else, such as ARP: not fed */
+  uint64_t no_packet;   /**< records that adit_device_read had to drop: cut short, or no IP packet */
+  uint64_t finished;    /**< fed after their checksum was finished */
+  uint64_t waited;      /**< fed later than recorded, because they acknowledge what had not been sent */
+  uint64_t lowered;     /**< fed with a lower acknowledgment, because it never was */
+  uint64_t parts;       /**< acknowledgments made here, for a part of what one of the capture covers at once */
   uint64_t connections; /**< TCP: 4-tuples with packets of a client */
   uint64_t mid_stream;  /**< of these: the capture begins after their SYN */
-  uint64_t first_ns;   /**< time of the first record */
-  uint64_t last_ns;    /**< virtual time at the end */
+  uint64_t first_ns;    /**< time of the first record */
+  uint64_t last_ns;     /**< virtual time at the end */
   struct {
     uint64_t packets;
     uint64_t bytes; /**< payload of TCP and UDP; for all else what follows the IP headers */

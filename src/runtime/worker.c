@@ -8,8 +8,8 @@
  *               sleeping) when the last burst ended at its bound, because more packets wait then
  *   2. clock    the stack is told the time, which does what became due
  *   3. events   mailbox, sockets; the device is only noted
- *   4. burst    read and input, at most ADIT_WORKER_BURST packets or until the device has none
- *   5. flush    `readable` events, ACKs and data go out; deferred work and timers, and a flush for what they did
+ *   4. burst    read and input, until the device has none, or a bound in packets or bytes is reached
+ *   5. flush    timers; then `readable` events, ACKs, data and what timers did go out; deferred work, and a flush for it
  *   6. reap     release; publish the numbers
  * So a packet costs one read and what it makes the stack send one write each; the wait, the clock and the numbers are
  * paid once a burst.
@@ -200,8 +200,8 @@ static int turn(struct adit_worker *worker) {
 
   int error = worker->readable && !worker->stopping ? read_burst(worker) : 0;
 
-  adit_stack_flush(worker->stack);
   adit_loop_fire(worker->loop);
+  adit_stack_flush(worker->stack);
   bool worked = true;
   for (unsigned round = 0; worked && round < WORK_ROUNDS; round++) {
     worked = adit_loop_work(worker->loop);

@@ -17,7 +17,7 @@
 #define ADIT_WORKER_BURST 64
 
 /** A burst also ends after so many bytes, so that what it read is still in the cache when it is acted on. */
-#define ADIT_WORKER_BURST_BYTES (256 * 1024)
+#define ADIT_WORKER_BURST_BYTES ((size_t)256 * 1024)
 
 /** What a worker is made of. Everything is borrowed and must outlive the worker. */
 struct adit_worker_options {

@@ -35,6 +35,12 @@ struct writer {
   const uint8_t *name[POINTERS]; /* names written so far, for compression; dn_comp keeps it */
 };
 
+/* Begin behind the header, which is written last. */
+static struct writer begin(uint8_t *answer) {
+  return (struct writer){
+      .start = answer, .at = answer + NS_HFIXEDSZ, .end = answer + ADIT_DNS_ANSWER_MAX, .name = {answer}};
+}
+
 static void put(struct writer *writer, const void *bytes, size_t length) {
   if (writer->full || (size_t)(writer->end - writer->at) < length) {
     writer->full = true;
@@ -116,7 +122,7 @@ static const char *reverse_name(adit_ip ip, char *text) {
   }
   char *at = text;
   for (int i = 15; i >= 0; i--) at += sprintf(at, "%x.%x.", ip.bytes[i] & 15, ip.bytes[i] >> 4);
-  strcpy(at, "ip6.arpa");
+  memcpy(at, "ip6.arpa", sizeof "ip6.arpa");
   return text;
 }
 
@@ -235,8 +241,7 @@ static size_t finish_bare(struct writer *writer, const uint8_t *query, unsigned 
 size_t adit_dns_answer(const struct adit_dns_zone *zone, const uint8_t *query, size_t length,
                        uint8_t answer[ADIT_DNS_ANSWER_MAX]) {
   if (length < NS_HFIXEDSZ || length > NS_MAXMSG || query[2] & 0x80) return 0;
-  struct writer writer = {.start = answer, .at = answer + NS_HFIXEDSZ, .end = answer + ADIT_DNS_ANSWER_MAX};
-  writer.name[0] = answer;
+  struct writer writer = begin(answer);
   struct header header = {.rcode = ns_r_noerror};
 
   if ((query[2] >> 3 & 15) != ns_o_query) return finish_bare(&writer, query, ns_r_notimpl);

@@ -38,10 +38,11 @@ enum {
   SERVERS = 64, /* connections that a server serves at a time, a thread each */
   BACKLOG = 1024,
   PATIENCE_MS = 1000,
-  FEW = 16,         /* bytes that a short connection exchanges */
-  DATAGRAMS = 32,   /* datagrams sent before looking for echoes */
-  UNANSWERED = 256, /* echoes that may be missing before the sender waits for some */
-  ECHO_HEADER = 8   /* of ICMP and ICMPv6 */
+  FEW = 16,           /* bytes that a short connection exchanges */
+  DATAGRAMS = 32,     /* datagrams sent before looking for echoes */
+  UNANSWERED = 256,   /* echoes that may be missing before the sender waits for some */
+  UDP_ROOM = 4 << 20, /* bytes: receive buffer in which those fit, whatever the machine's default is */
+  ECHO_HEADER = 8     /* of ICMP and ICMPv6 */
 };
 
 static char block[BLOCK];
@@ -269,7 +270,8 @@ static void run_bulk(char **argv, int argc, void *(*body)(void *)) {
     window_us += streams[i].info.tcpi_rwnd_limited;
   }
   double seconds = seconds_of(span_ns(streams, count));
-  printf("{\"bytes\": %" PRIu64 ", \"seconds\": %.3f, \"streams\": %zu, \"gbit_per_s\": %.3f, \"retransmitted\": %" PRIu64
+  printf("{\"bytes\": %" PRIu64
+         ", \"seconds\": %.3f, \"streams\": %zu, \"gbit_per_s\": %.3f, \"retransmitted\": %" PRIu64
          ", \"window_limited_s\": %.3f, \"rtt_us\": %" PRIu32 ", \"mss\": %" PRIu32 "}\n",
          bytes, seconds, count, (double)bytes * 8 / 1e9 / seconds, retransmitted, (double)window_us / 1e6,
          streams[0].info.tcpi_rtt, streams[0].info.tcpi_snd_mss);
@@ -359,7 +361,8 @@ static void put_checksum(uint8_t *message, size_t length) {
 /* Whether `message` answers the request. Raw IPv4 sockets deliver the IP header, too. */
 static bool is_reply(const struct icmp_kind *kind, const uint8_t *message, size_t length, const uint8_t *request) {
   size_t skip = kind == &icmp4 && length > 0 ? (size_t)(message[0] & 15) * 4 : 0;
-  return length >= skip + ECHO_HEADER && message[skip] == kind->reply && memcmp(message + skip + 4, request + 4, 4) == 0;
+  return length >= skip + ECHO_HEADER && message[skip] == kind->reply &&
+         memcmp(message + skip + 4, request + 4, 4) == 0;
 }
 
 /* Wait for the reply, blocking or asking again and again. Returns whether it came in time. */
@@ -409,6 +412,13 @@ static void run_echo(char **argv, int argc) {
 
 /* ---- datagrams --------------------------------------------------------------------------------------------------- */
 
+/* Room for what a burst brings: loss is to be the stack's under test. Beyond the machine's limit only for the privileged. */
+static void set_room(int fd) {
+  const int room = UDP_ROOM;
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0)
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+}
+
 /* Count the echoes that are there, waiting for the first one at most `wait_ms`. */
 static uint64_t take_echoes(int fd, int wait_ms) {
   uint64_t count = 0;
@@ -427,6 +437,7 @@ static void run_udp(char **argv, int argc) {
   uint64_t rate = argc > 4 ? number(argv[4], 0, 100000000, "rate") : 0;
   int fd = connect_to(&target, SOCK_DGRAM);
   if (fd < 0) die("socket");
+  set_room(fd);
   uint64_t sent = 0;
   uint64_t back = 0;
   uint64_t given_up = 0; /* echoes that will not come */
@@ -565,6 +576,7 @@ static void run_serve_udp_echo(char **argv, int argc) {
   (void)argc;
   static char datagram[UINT16_MAX];
   int fd = bound_socket(argv[0], SOCK_DGRAM);
+  set_room(fd);
   for (;;) {
     struct sockaddr_storage from;
     socklen_t length = sizeof from;

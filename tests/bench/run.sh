@@ -72,6 +72,7 @@ BUILD=$HERE/../../build/release
 ADIT=${ADIT:-$BUILD/adit} LOAD=${ADIT_LOAD:-$BUILD/tests/bench/adit_load}
 ROUNDS=3 SECS=2 ONLY=. JSON='' CONGESTION=cubic
 declare -A EXTRA=() # commands of --peer by name
+EXTRAS=()           # those names, in order
 arguments=("$@")
 while [ $# -gt 0 ]; do
   case $1 in
@@ -87,15 +88,15 @@ while [ $# -gt 0 ]; do
     --only) ONLY=$2 ;;
     --json) JSON=$2 ;;
     --congestion) CONGESTION=$2 ;;
-    --peer) [[ $2 =~ ^[a-z][a-z0-9]*=. ]] || wrong "--peer '$2': not NAME=COMMAND"; EXTRA[${2%%=*}]=${2#*=} ;;
+    --peer) [[ $2 =~ ^[a-z][a-z0-9]*=. ]] || wrong "--peer '$2': not NAME=COMMAND"; EXTRAS+=("${2%%=*}") EXTRA[${2%%=*}]=${2#*=} ;;
     --adit) ADIT=$2 ;;
     --load) LOAD=$2 ;;
   esac
   shift 2
 done
-[[ $ROUNDS =~ ^[0-9]+$ ]] && [ "$ROUNDS" -ge 3 ] || wrong "--rounds $ROUNDS: medians want 3 or more"
-[[ $SECS =~ ^[0-9]+(\.[0-9]+)?$ ]] || wrong "--seconds $SECS: not a number"
-for name in adit plain veth; do [ -z "${EXTRA[$name]:-}" ] || wrong "--peer $name: there is one of that name"; done
+[[ $ROUNDS =~ ^([3-9]|[1-9][0-9]+)$ ]] || wrong "--rounds $ROUNDS: medians want 3 or more"
+[[ $SECS =~ ^([1-9][0-9]*|0\.[0-9]*[1-9]|[1-9][0-9]*\.[0-9]+)$ ]] || wrong "--seconds $SECS: not a number above 0"
+for name in adit plain veth far; do [ -z "${EXTRA[$name]:-}" ] || wrong "--peer $name: that name is taken"; done
 if [ "$ONLY" = list ]; then
   for row in "${CASES[@]}"; do IFS='|' read -r name what _ <<<"$row"; printf '%-10s %s\n' "$name" "$what"; done
   exit 0
@@ -178,18 +179,17 @@ start_veth() {
 start_peer adit "$ADIT" serve --dev adit0
 start_peer plain "$ADIT" serve --dev adit0 --no-offload
 start_veth
-for name in "${!EXTRA[@]}"; do start_peer "$name" bash -c "${EXTRA[$name]}"; done
+for name in "${EXTRAS[@]}"; do start_peer "$name" bash -c "${EXTRA[$name]}"; done
 
 # ---- measuring -----------------------------------------------------------------------------------------------------
 
 # Clients: each prints one JSON object.
 load() { "$LOAD" -c "$CONGESTION" "$@"; }
 fetch() {
-  curl --disable --noproxy '*' -gsS --fail --max-time 60 -o /dev/null \
-    -w '%{stderr}%{size_download} %{time_total}\n' "$1" 2>&1 |
-    awk 'NF == 2 && $2 > 0 { printf "{\"bytes\": %.0f, \"seconds\": %s, \"gbit_per_s\": %.3f}\n", $1, $2, $1 * 8e-9 / $2; ok = 1 }
-         NF != 2 { print > "/dev/stderr" }
-         END { exit !ok }'
+  local answer
+  answer=$(curl --disable --noproxy '*' -gsS --fail --max-time 60 -o /dev/null -w '%{size_download} %{time_total}' "$1") ||
+    return
+  awk '{ printf "{\"bytes\": %.0f, \"seconds\": %s, \"gbit_per_s\": %.3f}\n", $1, $2, $1 * 8e-9 / $2 }' <<<"$answer"
 }
 export -f load fetch
 export LOAD CONGESTION
@@ -198,6 +198,7 @@ export LOAD CONGESTION
 counters() {
   local ticks=0
   [ -z "${PID[$1]:-}" ] || ticks=$(awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/${PID[$1]}/stat")
+  # shellcheck disable=SC2016 # awk's own $1
   within "$1" awk -v ticks="$ticks" 'NR > 2 && $1 != "lo:" { rb += $2; rp += $3; tb += $10; tp += $11 }
     END { printf "%.0f, %.0f, %.0f, %.0f, %.0f", ticks, tp, tb, rp, rb }' /proc/net/dev
 }
@@ -229,7 +230,7 @@ for ((round = 1; round <= ROUNDS; round++)); do
     [[ $name =~ $ONLY ]] || continue
     command=${command//SECS/$SECS} command=${command//COUNT/$COUNT}
     [ ! -t 2 ] || printf '\r\033[Kround %s of %s: %s' "$round" "$ROUNDS" "$what" >&2
-    for peer in ${peers//\*/${!EXTRA[*]}}; do measure "$round" "$name" "$peer" "$command"; done
+    for peer in ${peers//\*/${EXTRAS[*]}}; do measure "$round" "$name" "$peer" "$command"; done
   done
 done
 [ ! -t 2 ] || printf '\r\033[K' >&2

@@ -46,9 +46,9 @@ fetched_sum() {
 ping_all() {
   local host
   for host in $V4 $V6; do
-    check_command "$1: ping $host" ping -n -c 3 -i 0.01 -W 2 $host
+    check_command "$1: ping $host" ping -n -c 3 -i 0.01 -W 2 "$host"
     check_contains "$1: ping $host: every one" '3 received' "$OUT"
-    check_command "$1: ping $host with 60000 bytes" ping -n -c 2 -i 0.01 -W 3 -s 60000 $host
+    check_command "$1: ping $host with 60000 bytes" ping -n -c 2 -i 0.01 -W 3 -s 60000 "$host"
     check_contains "$1: ping $host with 60000 bytes: every one" '2 received' "$OUT"
   done
 }
@@ -92,8 +92,8 @@ run curl -gsS -D - -o /dev/null --max-filesize 1 --max-time 10 "http://$V4/bytes
 check_contains 'length of a file above 2^31' 'Content-Length: 3221225472' "$OUT"
 
 for host in $V4 $V6; do
-  check_equal "TCP echo of $host" hello "$(echo_of hello -N $host 7)"
-  check_equal "UDP echo of $host" hello "$(echo_of hello -u -w 1 $host 7)"
+  check_equal "TCP echo of $host" hello "$(echo_of hello -N "$host" 7)"
+  check_equal "UDP echo of $host" hello "$(echo_of hello -u -w 1 "$host" 7)"
   check_match "daytime of $host" '[A-Z][a-z]+day, [A-Z][a-z]+ [0-9]+, 20[0-9][0-9] [0-9:]+-UTC' "$(echo_of '' $host 13)"
   check_match "UDP daytime of $host" '-UTC' "$(echo_of x -u -w 1 $host 13)"
   check_equal "chargen of $host" "$(printf '%s' ' !"#$%&'"'"'()*+,-./0123456789:;<=>?@ABCDEFG')" \
@@ -185,7 +185,7 @@ ip -6 addr add fdad:3::1/64 dev bridge0 nodad
 serve left --dev adit4 --tap --bridge bridge0 --answer 192.168.3.12 --answer fdad:3::12
 serve right --dev adit5 --tap --bridge bridge0 --answer 192.168.3.13 --answer fdad:3::13
 for host in 192.168.3.12 192.168.3.13 fdad:3::12 fdad:3::13; do
-  check_command "bridge: ping $host" ping -n -c 3 -i 0.01 -W 3 $host
+  check_command "bridge: ping $host" ping -n -c 3 -i 0.01 -W 3 "$host"
 done
 check_command 'bridge: index' curl -gsS --fail --max-time 20 http://192.168.3.13/
 run ping -n -c 1 -W 1 192.168.3.14

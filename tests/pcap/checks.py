@@ -37,7 +37,10 @@ def recordings():
 def replay(*arguments):
     """Run adit replay to its end, which has to come within a minute."""
     done = subprocess.run([ADIT, "replay", *arguments], capture_output=True, timeout=60, check=False)
-    return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+    result = Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+    if done.returncode < 0 or "Sanitizer" in result.err or "runtime error:" in result.err:
+        check(False, " ".join(["adit replay", *arguments]), f"status {done.returncode}\n{result.err}")
+    return result
 
 
 def check(good, what, detail=""):

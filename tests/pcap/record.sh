@@ -6,7 +6,7 @@
 #
 #   sudo ADIT=build/dev/adit tests/pcap/record.sh [NAME...]
 #
-# README.md says what each holds. After it, ADIT=build/dev/adit tests/pcap/test_replay.sh --update writes what the stack
+# README.md says what each holds. After it, ADIT=build/dev/adit tests/pcap/recordings.py --update writes what the stack
 # answers to them; look at the difference before you commit it.
 set -eu
 . "$(dirname "$0")/../net/lib.sh"

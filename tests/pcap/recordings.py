@@ -3,7 +3,7 @@
 # Copyright (c) 2026 The adit authors
 #
 # Every recording is replayed twice: the answers are the same bytes, packet by packet those in NAME.expect, all
-# checksums are right, and a client would have heard from the stack what it heard from the recorded server.
+# checksums are right, the summary at its top is what is told, and a client would have heard from the stack what it heard from the recorded server.
 #
 #   ADIT=build/dev/adit tests/pcap/recordings.py             check
 #   ADIT=build/dev/adit tests/pcap/recordings.py --update    write NAME.expect anew; look at the difference
@@ -20,9 +20,10 @@ def expectation(name):
     return checks.recording(name)[:-len("pcap")] + "expect"
 
 
-def compare_answers(name, update):
-    found = capture.lines(checks.work(name + ".1"))
-    checks.check(found, f"{name}: there are answers")
+def compare_answers(name, summary, update):
+    answers = capture.lines(checks.work(name + ".1"))
+    checks.check(answers, f"{name}: there are answers")
+    found = ["# " + text for text in summary] + answers
     for text in found:
         checks.check("BAD CHECKSUM" not in text, f"{name}: checksums of the answers", text)
     if update:
@@ -63,7 +64,8 @@ def main():
                            second.out.replace(name + ".2", ""))
         same = checks.content(checks.work(name + ".1")) == checks.content(checks.work(name + ".2"))
         checks.check(same, f"{name}: two runs answer the same bytes")
-        compare_answers(name, update)
+        summary = first.out.replace(checks.HERE + "/", "").splitlines()
+        compare_answers(name, [text for text in summary if not text.startswith("  written")], update)
         compare_with_server(name)
     checks.finish()
 

@@ -124,7 +124,7 @@ uint64_t adit_stack_now(const struct adit_stack *stack);
 /** Where a flow stands. It moves downwards only. */
 enum adit_flow_state {
   ADIT_FLOW_PARKED,      /**< the SYN waits for an answer; nothing was sent */
-  ADIT_FLOW_ACCEPTED,    /**< SYN-ACK sent; writing is possible, it leaves when the handshake is done */
+  ADIT_FLOW_ACCEPTED,    /**< the SYN-ACK leaves with the next flush; there is no room to write before `established` */
   ADIT_FLOW_ESTABLISHED, /**< the handshake is done; either direction may have ended since */
   ADIT_FLOW_CLOSED,      /**< `closed` was called or is about to be: the handle may only be read until it returns */
   ADIT_FLOW_STATES
