@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 The adit authors
 #
-# report.py PLAN RESULTS [JSON]: what run.sh has measured, as a table; exit status 1 when something is badly wrong.
+# report.py PLAN RESULTS BEFORE AFTER [JSON]: what run.sh has measured, as a table; exit status 1 when something is badly wrong.
 #
 # PLAN: one line of facts as JSON, the cases, an empty line, the goals. RESULTS: one JSON object a line and measurement.
+# BEFORE and AFTER: [ticks that the hypervisor gave to others, all ticks], around the measuring.
 # A ratio is the median of the ratios of each round, for what else the machine does changes from round to round.
 import json
 import statistics
 import sys
 
 BASELINES = ("veth", "plain")
+STOLEN = 0.05  # of the CPU time, by the hypervisor: above that the numbers are those of another machine
 FAR_OFF = 2  # a goal missed by this factor is a failure
 
 
@@ -79,6 +81,12 @@ def retransmitted(rounds):
     return sum(one["load"].get("retransmitted", 0) for one in rounds if one["load"])
 
 
+def lost(rounds):
+    """Connections that failed and echoes that did not come back. What is missing here is missing from the rates, too."""
+    loads = [one["load"] for one in rounds if one["load"]]
+    return sum(load.get("failed", 0) + load.get("lost", 0) + load.get("sent", 0) - load.get("echoed", 0) for load in loads)
+
+
 def summary(case, measured, facts):
     """Everything about a case: medians by peer."""
     key = case["key"]
@@ -92,6 +100,7 @@ def summary(case, measured, facts):
             "bytes_per_packet": median(packet_of(one) for one in rounds),
             "packets_per_s": median(rate_of(one) for one in rounds),
             "retransmitted_by_client": retransmitted(rounds),
+            "lost": lost(rounds),
             "ratio": {other: ratio_of(rounds, measured[other], key) for other in BASELINES if other in measured and other != peer},
             "loads": [one["load"] for one in rounds],
         }
@@ -120,7 +129,7 @@ def show(value, digits=3):
 def print_table(summaries):
     names = [peer for one in summaries for peer in one["peers"]]
     names = list(dict.fromkeys(names))
-    head = ["", "unit"] + names + ["adit/" + other for other in BASELINES] + ["CPU s", "B/packet", "packets/s", "retrans"]
+    head = ["", "unit"] + names + ["adit/" + other for other in BASELINES] + ["CPU s", "B/packet", "packets/s", "retrans", "lost"]
     rows = [head]
     for one in summaries:
         adit = one["peers"].get("adit", {"ratio": {}})
@@ -128,7 +137,7 @@ def print_table(summaries):
             [one["what"], one["unit"]]
             + [show(one["peers"][name]["value"]) if name in one["peers"] else "" for name in names]
             + [show(adit["ratio"][other]) if other in adit["ratio"] else "" for other in BASELINES]
-            + [show(adit.get(key)) for key in ("cpu_s_per_GB_or_1000", "bytes_per_packet", "packets_per_s", "retransmitted_by_client")]
+            + [show(adit.get(key)) for key in ("cpu_s_per_GB_or_1000", "bytes_per_packet", "packets_per_s", "retransmitted_by_client", "lost")]
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     for row in rows:
@@ -137,12 +146,17 @@ def print_table(summaries):
 
 def main():
     facts, cases, goals = read_plan(sys.argv[1])
+    before, after = json.loads(sys.argv[3]), json.loads(sys.argv[4])
+    facts["stolen"] = (after[0] - before[0]) / max(after[1] - before[1], 1)
     results = read_results(sys.argv[2])
     summaries = [summary(case, results[case["name"]], facts) for case in cases if case["name"] in results]
     print("Linux %(kernel)s, %(cpus)s CPUs, load average %(load_average)s before; %(rounds)s rounds of %(seconds)s s, %(congestion)s" % facts)
-    print("CPU: of the adit process alone, a GB of payload, or 1000 connections or packets; retrans: by the client to adit\n")
+    print("CPU: of the adit process alone, a GB of payload, or 1000 connections or packets; retrans: by the client to adit; lost: connections and echoes of adit\n")
     print_table(summaries)
     print()
+    print("%.1f %% of the CPU time was stolen by the hypervisor" % (100 * facts["stolen"]))
+    if facts["stolen"] > STOLEN:
+        print("WARNING  that is too much: take none of these numbers for what this machine can do")
 
     bad = 0
     judged = []
@@ -160,8 +174,8 @@ def main():
             if found["failed"]:
                 bad += 1
                 print("FAILED   %s against %s in %d rounds" % (one["what"], peer, found["failed"]))
-    if len(sys.argv) > 3 and sys.argv[3]:
-        with open(sys.argv[3], "w") as file:
+    if len(sys.argv) > 5 and sys.argv[5]:
+        with open(sys.argv[5], "w") as file:
             json.dump({"facts": facts, "cases": summaries, "goals": judged}, file, indent=1)
             file.write("\n")
     sys.stdout.flush()

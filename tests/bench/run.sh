@@ -183,8 +183,10 @@ for name in "${EXTRAS[@]}"; do start_peer "$name" bash -c "${EXTRA[$name]}"; don
 
 # ---- measuring -----------------------------------------------------------------------------------------------------
 
-# Clients: each prints one JSON object.
+# Clients: each prints one JSON object. They are called by measure, in another shell.
+# shellcheck disable=SC2317
 load() { "$LOAD" -c "$CONGESTION" "$@"; }
+# shellcheck disable=SC2317
 fetch() {
   local answer
   answer=$(curl --disable --noproxy '*' -gsS --fail --max-time 60 -o /dev/null -w '%{size_download} %{time_total}' "$1") ||
@@ -217,6 +219,10 @@ measure() {
   fi
 }
 
+# Ticks that the hypervisor gave to others, and all ticks.
+cpu_time() { awk '/^cpu / { printf "[%.0f, %.0f]", $9, $2 + $3 + $4 + $5 + $6 + $7 + $8 + $9 }' /proc/stat; }
+
+stolen_before=$(cpu_time)
 COUNT=$(awk -v s="$SECS" 'BEGIN { print int(2000 * s) }')
 {
   printf '{"rounds": %s, "seconds": %s, "congestion": "%s", "kernel": "%s", "cpus": %s, "load_average": "%s", "ticks": %s}\n' \
@@ -230,10 +236,14 @@ for ((round = 1; round <= ROUNDS; round++)); do
     [[ $name =~ $ONLY ]] || continue
     command=${command//SECS/$SECS} command=${command//COUNT/$COUNT}
     [ ! -t 2 ] || printf '\r\033[Kround %s of %s: %s' "$round" "$ROUNDS" "$what" >&2
-    for peer in ${peers//\*/${EXTRAS[*]}}; do measure "$round" "$name" "$peer" "$command"; done
+    read -ra order <<<"${peers//\*/${EXTRAS[*]}}"
+    for ((i = 0; i < ${#order[@]}; i++)); do # another one is first in each round
+      measure "$round" "$name" "${order[(i + round - 1) % ${#order[@]}]}" "$command"
+    done
   done
 done
 [ ! -t 2 ] || printf '\r\033[K' >&2
+stolen_after=$(cpu_time)
 [ -s "$WORK/results" ] || stop "--only '$ONLY': there is no such case"
 
 # ---- the end: statistics of adit, then the table -------------------------------------------------------------------
@@ -242,5 +252,7 @@ for peer in adit plain; do
   kill -TERM "${PID[$peer]}" 2>/dev/null || stop "$peer has ended by itself: $(tail -n 5 "$WORK/$peer.log")"
   wait "${PID[$peer]}" || stop "$peer ended with status $?: $(tail -n 5 "$WORK/$peer.log")"
 done
-python3 "$HERE/report.py" "$WORK/plan" "$WORK/results" "$JSON"
+status=0
+python3 "$HERE/report.py" "$WORK/plan" "$WORK/results" "$stolen_before" "$stolen_after" "$JSON" || status=$?
 for peer in adit plain; do printf '%s: %s\n' "$peer" "$(tail -n 1 "$WORK/$peer.log")"; done
+exit "$status"
