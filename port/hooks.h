@@ -6,6 +6,7 @@
 #ifndef ADIT_PORT_HOOKS_H
 #define ADIT_PORT_HOOKS_H
 
+#include "lwip/err.h"
 #include "lwip/ip_addr.h"
 
 struct netif;
@@ -24,6 +25,13 @@ u32_t adit_port_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *r
  */
 u32_t *adit_port_note_segment(const struct tcp_hdr *header, const struct tcp_pcb *pcb, u32_t *options);
 #define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS(p, header, pcb, options) adit_port_note_segment(header, pcb, options)
+
+/**
+ * Called with every segment for a pcb, before lwIP looks at it; sequence numbers are in host order, options lie behind the
+ * header. May change the options. Returns ERR_OK, or ERR_VAL to have it dropped.
+ */
+err_t adit_port_admit_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_bytes, const struct pbuf *data);
+#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, optlen, opt1len, opt2, p) adit_port_admit_segment(pcb, header, optlen, p)
 
 /** Every address is on the link: whoever sends to us over Ethernet is asked for by neighbour discovery. */
 const ip6_addr_t *adit_port_next_hop6(const ip6_addr_t *destination);

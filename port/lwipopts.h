@@ -17,12 +17,12 @@
 #define LWIP_HOOK_FILENAME "hooks.h"
 
 /* ---- memory: everything comes from port/memory.c, which counts it against the budget of the stack ---- */
-#define MEM_LIBC_MALLOC 1
+#define MEM_CUSTOM_ALLOCATOR 1
+#define MEM_CUSTOM_MALLOC adit_port_malloc
+#define MEM_CUSTOM_CALLOC adit_port_calloc
+#define MEM_CUSTOM_FREE adit_port_free
 #define MEMP_MEM_MALLOC 1
 #define MEM_ALIGNMENT 8
-#define mem_clib_malloc adit_port_malloc
-#define mem_clib_calloc adit_port_calloc
-#define mem_clib_free adit_port_free
 #define LWIP_SUPPORT_CUSTOM_PBUF 1
 #define PBUF_POOL_BUFSIZE 1600 /* unused: received packets are custom pbufs */
 #define PBUF_LINK_HLEN 16 /* the Ethernet header, padded so that what follows stays aligned */
@@ -84,6 +84,7 @@
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1 /* the preprocessor cannot compare the two above; adit_stack_new does */
 #define TCP_OVERSIZE 0                   /* data is lent, not copied: there is nothing to append to */
 #define TCP_QUEUE_OOSEQ 1
+#define TCP_OOSEQ_PBUFS_LIMIT(pcb) adit_port_out_of_order() /* so that tiny segments do not cost many times the window */
 #define TCP_LISTEN_BACKLOG 0 /* the parked SYNs in src/stack/syn.c are the backlog */
 #define LWIP_TCP_KEEPALIVE 1
 #define LWIP_TCP_TIMESTAMPS 0
@@ -103,10 +104,13 @@
 #define LWIP_HTTPD_CUSTOM_FILES 1
 #define LWIP_HTTPD_DYNAMIC_FILE_READ 1
 #define LWIP_HTTPD_DYNAMIC_HEADERS 0
+#define LWIP_HTTPD_SUPPORT_V09 0 /* it would look for the header in the file's memory, of which ours have none */
 #define LWIP_HTTPD_FILE_EXTENSION 1
 #define HTTPD_FSDATA_FILE "httpd_fsdata.h"
-#define HTTPD_MAX_RETRIES 240 /* polls of 2 s (4 slow ticks of 500 ms in httpd's reckoning) without any progress */
+#define HTTPD_MAX_RETRIES 240 /* polls, one in four slow ticks, so 96 s, without any progress */
 #define HTTPD_LIMIT_SENDING_TO_2MSS 0
+/* Whole multiples of the MSS, as long as a segment may be: what is left over would go out as a small one each time. */
+#define HTTPD_MAX_WRITE_LEN(pcb) ((65535 - 114) / tcp_mss(pcb) * tcp_mss(pcb))
 
 /* ---- checksums: verified before lwIP sees a packet, made by src/stack or by whoever takes the packet ---- */
 #define CHECKSUM_CHECK_IP 0

@@ -37,8 +37,24 @@ static unsigned list_of(size_t bytes) {
   return (unsigned)(64 - __builtin_clzll((unsigned long long)bytes - 1)) - ADIT_PORT_SMALLEST;
 }
 
+void adit_port_fail_allocations(struct adit_port *port, uint64_t first, uint64_t count) {
+  port->sound = first - 1;
+  port->failing = count;
+}
+
+static bool fails(struct adit_port *port) {
+  if (port->failing == 0) return false;
+  if (port->sound > 0) {
+    port->sound--;
+    return false;
+  }
+  port->failing--;
+  return true;
+}
+
 void *adit_port_malloc(size_t size) {
   struct adit_port *port = adit_port_current();
+  if (fails(port)) return NULL;
   if (size > SIZE_MAX / 2) return NULL;
   size_t bytes = size + sizeof(struct adit_port_block);
   unsigned list = list_of(bytes);
@@ -86,6 +102,11 @@ size_t adit_port_memory(const struct adit_port *port) {
 bool adit_port_has_room(const struct adit_port *port) {
   size_t budget = port->options.budget_bytes;
   return port->memory_bytes < budget - budget / 8;
+}
+
+bool adit_port_may_hold(const struct adit_port *port, size_t bytes) {
+  size_t budget = port->options.budget_bytes;
+  return port->memory_bytes + bytes <= budget - budget / 16;
 }
 
 void adit_port_memory_release(struct adit_port *port) {

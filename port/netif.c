@@ -52,7 +52,9 @@ u32_t *adit_port_note_segment(const struct tcp_hdr *header, const struct tcp_pcb
   struct adit_port *port = adit_port_current();
   port->noted = header;
   port->noted_mss = pcb ? pcb->mss : 0;
-  if (pcb && pcb->state != LISTEN && TCP_SEQ_LT(lwip_ntohl(header->seqno), pcb->snd_nxt)) port->retransmissions++;
+  /* Queued segments only: window probes and keepalives repeat a sequence number on purpose. */
+  bool queued = pcb && pcb->unsent && pcb->unsent->tcphdr == header;
+  if (queued && TCP_SEQ_LT(lwip_ntohl(header->seqno), pcb->snd_nxt)) port->retransmissions++;
   return options;
 }
 

@@ -25,7 +25,7 @@ struct adit_port_options {
   uint8_t secret[16];   /**< key of all hashes, seed of all randomness */
   uint64_t now_ns;
   uint32_t mtu;         /**< of the link */
-  uint32_t segment_limit; /**< longest IP packet that `output` takes with TCP in it: the MTU, or 65535 with GSO */
+  uint32_t segment_limit; /**< longest IP packet that `output` cuts by the MSS; 0 = it cuts none */
   uint32_t window_bytes; /**< receive window of a flow */
   uint32_t send_bytes;  /**< send buffer of a flow */
   size_t budget_bytes;  /**< bound on memory */
@@ -81,6 +81,12 @@ size_t adit_port_memory(const struct adit_port *port);
 
 /** Whether a new flow may still begin: the last eighth of the budget is kept for those that exist. */
 bool adit_port_has_room(const struct adit_port *port);
+
+/** Whether `bytes` of data may be held: the last sixteenth of the budget is kept for headers, acknowledgments and splits. */
+bool adit_port_may_hold(const struct adit_port *port, size_t bytes);
+
+/** For tests: of the allocations that follow, the `first`th (1 = the next) and `count` - 1 more fail. */
+void adit_port_fail_allocations(struct adit_port *port, uint64_t first, uint64_t count);
 
 /**
  * A pbuf that refers to `length` bytes at `offset` of a buffer, without copying. It takes over the caller's reference and

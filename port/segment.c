@@ -22,10 +22,14 @@
 /* Headers of the largest TCP/IP packet without options of lwIP's: Ethernet, IPv6, TCP. pbuf lengths are 16 bits. */
 enum { HEADERS = 14 + 40 + 60 };
 
+/*
+ * At most half of the largest window that the peer has offered, as lwIP has it, but never less than one MSS: the limit must
+ * not fall (tcp_write relies on it), and what is too long for a small window is split when it is sent.
+ */
 u16_t adit_port_segment_limit(const struct tcp_pcb *pcb) {
   uint32_t limit = adit_port_current()->options.segment_limit;
   uint32_t payload = limit > HEADERS ? limit - HEADERS : 0;
-  uint32_t segments = pcb->mss ? payload / pcb->mss : 0;
+  uint32_t segments = LWIP_MIN(payload, pcb->snd_wnd_max / 2) / pcb->mss;
   return (u16_t)(segments > 1 ? segments * pcb->mss : pcb->mss);
 }
 
@@ -103,6 +107,16 @@ static void drop_head(struct tcp_pcb *pcb) {
   tcp_seg_free(head);
 }
 
+/*
+ * There is no memory to split the head with: nothing is sent, and lwIP tries again with its next tick. It must not take this
+ * for a closed window: its persist timer splits segments of one MSS at most.
+ */
+static struct tcp_seg *send_later(struct tcp_pcb *pcb) {
+  pcb->persist_backoff = 0;
+  if (pcb->flags & TF_ACK_NOW) tcp_send_empty_ack(pcb);
+  return NULL;
+}
+
 struct tcp_seg *adit_port_fit_segment(struct tcp_pcb *pcb, u32_t window) {
   struct tcp_seg *head = pcb->unsent;
   if (!head || head->len <= 1) return head;
@@ -110,18 +124,18 @@ struct tcp_seg *adit_port_fit_segment(struct tcp_pcb *pcb, u32_t window) {
   u32_t first = lwip_ntohl(head->tcphdr->seqno);
   if (TCP_SEQ_LT(first, pcb->lastack)) {
     u32_t acked = pcb->lastack - first;
-    if (acked < head->len && !split_head(pcb, (u16_t)acked)) return head;
+    if (acked < head->len && !split_head(pcb, (u16_t)acked)) return send_later(pcb);
     if (acked < TCP_TCPLEN(head) && acked >= head->len) return head; /* only its FIN is missing */
     drop_head(pcb);
     return adit_port_fit_segment(pcb, window);
   }
 
   u32_t used = first - pcb->lastack;
-  if (used >= window || head->len <= window - used || head->len <= pcb->mss) return head;
+  if (used >= window || head->len <= window - used) return head;
   u32_t room = window - used;
   u32_t keep = room / pcb->mss * pcb->mss;
   /* Less than an MSS: worth sending when it is half of what the peer has ever offered (RFC 1122, 4.2.3.4). */
   if (keep == 0 && room >= pcb->snd_wnd_max / 2) keep = room;
-  if (keep > 0) split_head(pcb, (u16_t)keep);
+  if (keep > 0 && !split_head(pcb, (u16_t)keep)) return send_later(pcb);
   return head;
 }

@@ -135,6 +135,11 @@ uint32_t adit_port_send_buffer(void) {
   return current->options.send_bytes;
 }
 
+/* As many as fill the window with 512 bytes each. */
+uint16_t adit_port_out_of_order(void) {
+  return (uint16_t)(current->options.window_bytes / 512);
+}
+
 /* A quarter of the window, but not more than two super-packets: a sender must not wait for the update. */
 uint32_t adit_port_window_update(void) {
   return LWIP_MIN(current->options.window_bytes / 4, 128U * 1024U);

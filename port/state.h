@@ -20,6 +20,8 @@ struct adit_port {
   uint64_t random_count;      /**< random numbers drawn */
   uint64_t retransmissions;
   size_t memory_bytes;        /**< in use, block headers included */
+  uint64_t sound;             /**< allocations that are still to go well before `failing` ones fail (tests) */
+  uint64_t failing;
   struct adit_port_block *free_blocks[ADIT_PORT_SIZES];
   struct netif netif;
   const struct tcp_hdr *noted; /**< header of the segment that is on its way out */

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <sys/types.h>
 
-/* ---- randomness: from the stack's secret, so that a run can be repeated (port/random.c) ---- */
+/* ---- randomness: from the stack's secret, so that a run can be repeated (port/state.c) ---- */
 uint32_t adit_port_random(void);
 #define LWIP_RAND() adit_port_random()
 

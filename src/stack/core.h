@@ -39,18 +39,29 @@ enum adit_flow_marks {
   ADIT_MARK_PEER_CLOSED = 1 << 3, /**< FIN received */
   ADIT_MARK_SHUT = 1 << 4,        /**< nothing more is to be written */
   ADIT_MARK_HTTPD = 1 << 5,       /**< belongs to lwIP's httpd */
-  ADIT_MARK_LISTED = 1 << 6       /**< in the flow table */
+  ADIT_MARK_LISTED = 1 << 6,      /**< in the flow table */
+  ADIT_MARK_ENDED = 1 << 7,       /**< both sides ended in order: TIME-WAIT */
+  ADIT_MARK_STARVED = 1 << 8      /**< a write failed for lack of memory: to be tried again when time has passed */
 };
 
 struct adit_chunk;
+struct adit_flow;
+
+/** Flows in order. A flow is in one list at most (struct adit_flow, `list`). */
+struct adit_flow_list {
+  struct adit_flow *first;
+  struct adit_flow *last;
+  uint32_t count;
+};
 
 /** One TCP connection, from its SYN to the end of TIME-WAIT. See flow.c. */
 struct adit_flow {
   struct adit_stack *stack;
-  struct adit_flow *next_in_table;   /**< chain of the flow table */
-  struct adit_flow *next_touched;    /**< list of touched flows */
-  struct adit_flow *parked_previous; /**< list of parked flows, the one whose last SYN is oldest first */
-  struct adit_flow *parked_next;
+  struct adit_flow *next_in_table; /**< chain of the flow table */
+  struct adit_flow *next_touched;  /**< list of touched flows */
+  struct adit_flow_list *list;     /**< the one it is in: `parked` or `gone` of the stack, or NULL */
+  struct adit_flow *previous;      /**< in that list */
+  struct adit_flow *next;
   const struct adit_flow_events *events; /**< borrowed; NULL when nobody is attached */
   void *user;
   struct tcp_pcb *pcb; /**< lwIP's; NULL while parked and after the connection is gone */
@@ -111,10 +122,10 @@ struct adit_stack {
   uint32_t table_count;
   struct adit_flow *touched; /**< flows for which the next flush has something to do, in order */
   struct adit_flow *touched_tail;
-  struct adit_flow *parked; /**< flows that wait for an answer */
-  struct adit_flow *parked_tail;
-  uint32_t parked_count;
+  struct adit_flow_list parked; /**< flows that wait for an answer, the one whose last SYN is oldest first */
+  struct adit_flow_list gone;   /**< flows without a connection that are not freed yet: their owner has not heard of it */
   uint32_t parked_limit;
+  bool starved; /**< there are flows with ADIT_MARK_STARVED */
   uint64_t last_id;
 
   struct tcp_pcb_listen *listener; /**< takes SYNs of accepted flows; its port is theirs for that moment */
@@ -176,13 +187,19 @@ void adit_syn_expire(struct adit_stack *stack);
 /** A flow that is in no list yet, or NULL when memory is out. */
 struct adit_flow *adit_flow_new(struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote);
 
+/** Put the flow at the end of a list; it leaves the one that it is in. */
+void adit_flow_link(struct adit_flow_list *list, struct adit_flow *flow);
+
+/** Take the flow out of the list that it is in, if any. */
+void adit_flow_unlink(struct adit_flow *flow);
+
 /** Have the next flush look at the flow. */
 void adit_flow_touch(struct adit_flow *flow);
 
 /** The connection is gone: say so, or forget the flow when nobody would hear it. */
 void adit_flow_gone(struct adit_flow *flow, int error);
 
-/** Free everything that the flow holds, and the flow. It must be in no list. */
+/** Free everything that the flow holds, and the flow. It must neither be in the table nor touched. */
 void adit_flow_free(struct adit_flow *flow);
 
 /** Events, then output, of all touched flows. */
@@ -210,6 +227,9 @@ void adit_flow_discard(struct adit_flow *flow);
 
 /* flow_write.c */
 
+/** Have the next flush look at all flows that could not write for lack of memory. */
+void adit_flow_feed(struct adit_stack *stack);
+
 /** Free the memory of bytes that have been acknowledged; note whether `writable` is due. */
 void adit_flow_reclaim(struct adit_flow *flow);
 
@@ -234,6 +254,16 @@ void adit_reassembly_free(struct adit_stack *stack);
 int adit_output_ip(struct adit_stack *stack, uint8_t protocol, adit_ip from, adit_ip to, const struct iovec *iov,
                    unsigned iovcnt);
 
+/** The same with a TTL or hop limit that is not the usual one. */
+int adit_output_ip_ttl(struct adit_stack *stack, uint8_t protocol, uint8_t ttl, adit_ip from, adit_ip to,
+                       const struct iovec *iov, unsigned iovcnt);
+
+/**
+ * Write the IP header that a packet of `length` bytes behind it may have had, to be quoted. Returns the header's length,
+ * 40 bytes at most.
+ */
+size_t adit_output_quote(uint8_t *at, uint8_t protocol, adit_ip from, adit_ip to, size_t length);
+
 /** Answer a SYN, at `ip`, with RST (RFC 9293, 3.10.7.1). */
 int adit_output_reset(struct adit_stack *stack, const uint8_t *ip, const struct adit_header *header);
 
@@ -242,9 +272,12 @@ void adit_output_pbuf(void *user, struct pbuf *packet, unsigned link, uint16_t m
 
 /* unreachable.c */
 
-/** Answer the packet whose first bytes are `ip` with an ICMP error; silently not, when too many were sent of late. */
+/**
+ * Answer the packet whose first bytes are `ip` with the ICMP error that says `how`, ADIT_REFUSE_RESET being port
+ * unreachable; silently not, when too many were sent of late.
+ */
 int adit_output_unreachable(struct adit_stack *stack, const uint8_t *ip, size_t length, const struct adit_header *header,
-                            uint8_t type, uint8_t code);
+                            enum adit_refusal how);
 
 /* timer.c */
 

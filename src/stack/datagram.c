@@ -8,7 +8,6 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "packet/icmp.h"
 #include "stack/core.h"
 
 enum {
@@ -56,10 +55,8 @@ int adit_stack_refuse_datagram(struct adit_stack *stack, const struct adit_datag
   const struct adit_inbound *in = stack->inbound;
   (void)datagram; /* the packet itself is at hand */
   if (!in || in->header.protocol != IPPROTO_UDP) return -EINVAL;
-  bool v4 = in->header.version == 4;
   struct adit_port *outer = adit_port_enter(stack->port);
-  int error = adit_output_unreachable(stack, in->ip, in->header.length, &in->header, v4 ? ADIT_ICMP_UNREACHABLE : ADIT_ICMP6_UNREACHABLE,
-                                      v4 ? ADIT_ICMP_PORT : ADIT_ICMP6_PORT);
+  int error = adit_output_unreachable(stack, in->ip, in->header.length, &in->header, ADIT_REFUSE_RESET);
   adit_port_leave(outer);
   return error;
 }

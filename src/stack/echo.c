@@ -12,7 +12,7 @@
 #include "packet/icmp.h"
 #include "stack/core.h"
 
-enum { HEADER = 8, CHECKSUM = 2 };
+enum { HEADER = 8, CHECKSUM = 2, LONGEST4 = 65535 - 20, LONGEST6 = 65535 /* of the message */ };
 
 void adit_echo_input(struct adit_stack *stack, struct adit_inbound *in) {
   const struct adit_header *header = &in->header;
@@ -86,6 +86,36 @@ int adit_stack_echo_reply(struct adit_stack *stack, const struct adit_echo *echo
 
   struct adit_port *outer = adit_port_enter(stack->port);
   int error = adit_output_ip(stack, in->header.protocol, in->header.destination, in->header.source, pieces, 2);
+  adit_port_leave(outer);
+  return error;
+}
+
+int adit_stack_send_echo_reply(struct adit_stack *stack, adit_ip from, adit_ip to, uint16_t id, uint16_t sequence,
+                               uint8_t ttl, const struct iovec *iov, unsigned iovcnt) {
+  if (from.version != to.version || adit_ip_length(from) == 0 || iovcnt >= ADIT_PACKET_PIECES - 1) return -EINVAL;
+  bool v4 = from.version == 4;
+  uint8_t protocol = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+  size_t length = HEADER;
+  uint8_t header[HEADER] = {v4 ? ADIT_ICMP_ECHO_REPLY : ADIT_ICMP6_ECHO_REPLY};
+  struct iovec pieces[ADIT_PACKET_PIECES] = {{header, sizeof header}};
+  for (unsigned i = 0; i < iovcnt; i++) {
+    length += iov[i].iov_len;
+    pieces[i + 1] = iov[i];
+  }
+  if (length > (v4 ? LONGEST4 : LONGEST6)) return -EMSGSIZE;
+  memcpy(header + 4, (const uint16_t[]){htons(id), htons(sequence)}, 4);
+  uint64_t sum = 0;
+  if (!v4) {
+    uint8_t ip[40];
+    adit_output_quote(ip, protocol, from, to, length);
+    sum = adit_checksum_pseudo(ip, protocol, (uint32_t)length);
+  }
+  uint16_t checksum = (uint16_t)~adit_checksum_fold(adit_checksum_iov(sum, pieces, iovcnt + 1, 0, length));
+  memcpy(header + CHECKSUM, &checksum, sizeof checksum);
+
+  struct adit_port *outer = adit_port_enter(stack->port);
+  int error = ttl ? adit_output_ip_ttl(stack, protocol, ttl, from, to, pieces, iovcnt + 1)
+                  : adit_output_ip(stack, protocol, from, to, pieces, iovcnt + 1);
   adit_port_leave(outer);
   return error;
 }

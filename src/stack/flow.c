@@ -35,6 +35,37 @@ void adit_flow_touch(struct adit_flow *flow) {
   stack->touched_tail = flow;
 }
 
+void adit_flow_unlink(struct adit_flow *flow) {
+  struct adit_flow_list *list = flow->list;
+  if (!list) return;
+  if (flow->previous) {
+    flow->previous->next = flow->next;
+  } else {
+    list->first = flow->next;
+  }
+  if (flow->next) {
+    flow->next->previous = flow->previous;
+  } else {
+    list->last = flow->previous;
+  }
+  list->count--;
+  flow->list = NULL;
+  flow->previous = flow->next = NULL;
+}
+
+void adit_flow_link(struct adit_flow_list *list, struct adit_flow *flow) {
+  adit_flow_unlink(flow);
+  flow->list = list;
+  flow->previous = list->last;
+  if (list->last) {
+    list->last->next = flow;
+  } else {
+    list->first = flow;
+  }
+  list->last = flow;
+  list->count++;
+}
+
 struct adit_flow *adit_flow_new(struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote) {
   struct adit_flow *flow = adit_port_calloc(1, sizeof *flow);
   if (!flow) return NULL;
@@ -46,6 +77,7 @@ struct adit_flow *adit_flow_new(struct adit_stack *stack, const adit_endpoint *l
 }
 
 void adit_flow_free(struct adit_flow *flow) {
+  adit_flow_unlink(flow);
   adit_flow_discard(flow);
   adit_flow_free_chunks(flow);
   adit_port_free(flow->syn);
@@ -54,6 +86,7 @@ void adit_flow_free(struct adit_flow *flow) {
 
 void adit_flow_gone(struct adit_flow *flow, int error) {
   adit_table_remove(flow->stack, flow);
+  adit_flow_link(&flow->stack->gone, flow);
   flow->error = error;
   flow->pending |= ADIT_PENDING_CLOSED;
   adit_flow_touch(flow);
@@ -66,10 +99,12 @@ static void on_destroy(u8_t slot, void *data) {
   struct adit_flow *flow = data;
   (void)slot;
   if (!flow) return; /* a listening pcb */
-  bool ended = flow->pcb->state == TIME_WAIT || flow->pcb->state == LAST_ACK || (flow->pending & ADIT_PENDING_CLOSED);
+  bool ended = (flow->marks & ADIT_MARK_ENDED) || (flow->pending & ADIT_PENDING_CLOSED);
   flow->pcb = NULL;
-  flow->stack->stats.flows_closed++;
-  if (flow->state != ADIT_FLOW_CLOSED) flow->stack->stats.flows_open--;
+  if (flow->stack->accepting != flow) { /* it was counted as accepted */
+    flow->stack->stats.flows_closed++;
+    if (flow->state != ADIT_FLOW_CLOSED) flow->stack->stats.flows_open--;
+  }
   adit_flow_gone(flow, ended ? flow->error : -ETIMEDOUT);
 }
 
@@ -84,6 +119,7 @@ static err_t on_open(u8_t slot, struct tcp_pcb_listen *listener, struct tcp_pcb 
   struct adit_stack *stack = adit_port_user();
   struct adit_flow *flow = stack->accepting;
   (void)listener;
+  if (!flow) return ERR_ABRT; /* something like a SYN that nobody parked: lwIP lets the pcb go */
   flow->pcb = pcb;
   tcp_ext_arg_set(pcb, slot, flow);
   tcp_ext_arg_set_callbacks(pcb, slot, &adit_flow_callbacks);
@@ -125,7 +161,7 @@ static void tell(struct adit_flow *flow) {
 /* In TIME-WAIT both sides have ended: the owner is done, once it has read everything. */
 static bool has_ended(const struct adit_flow *flow) {
   if (flow->received_bytes > 0 && flow->error == 0) return false;
-  return (flow->pending & ADIT_PENDING_CLOSED) || (flow->pcb && flow->pcb->state == TIME_WAIT);
+  return (flow->pending & ADIT_PENDING_CLOSED) || (flow->marks & ADIT_MARK_ENDED);
 }
 
 static void tell_closed(struct adit_flow *flow) {
@@ -137,6 +173,19 @@ static void tell_closed(struct adit_flow *flow) {
   flow->marks |= ADIT_MARK_RELEASED;
 }
 
+/*
+ * An owner that is gone does not wait for the peer's FIN for ever: in FIN-WAIT-2 lwIP gives up after a while, for pcbs with
+ * TF_RXCLOSED. The same flag keeps the peer's acknowledgments from counting as a sign of life, so it must not be set
+ * while there is something to be sent: what takes a slow peer a minute would be cut off. httpd sets it at once.
+ */
+static void await_fin(struct tcp_pcb *pcb) {
+  if (pcb->state == FIN_WAIT_2) {
+    tcp_set_flags(pcb, TF_RXCLOSED);
+  } else if (pcb->state > FIN_WAIT_2 || pcb->state == FIN_WAIT_1) {
+    tcp_clear_flags(pcb, TF_RXCLOSED);
+  }
+}
+
 /* What the owner did, told to lwIP. */
 static void act(struct adit_flow *flow) {
   struct tcp_pcb *pcb = flow->pcb;
@@ -146,16 +195,18 @@ static void act(struct adit_flow *flow) {
     flow->pending &= (uint16_t)~ADIT_PENDING_ABORT;
     tcp_arg(pcb, NULL);
     tcp_err(pcb, NULL);
+    tcp_clear_flags(pcb, TF_ACK_DELAY); /* the RST acknowledges */
     tcp_abort(pcb);
     return;
   }
-  if (pcb->state == TIME_WAIT) return;
-  bool tell_window = adit_flow_open_window(flow);
-  if (flow->pending & ADIT_PENDING_FIN) {
+  bool tell_window = adit_flow_open_window(flow) && !(flow->marks & ADIT_MARK_PEER_CLOSED);
+  /* lwIP would send FIN together with SYN-ACK, and leave SYN-RCVD without a word: it waits for the handshake. */
+  if ((flow->pending & ADIT_PENDING_FIN) && pcb->state != SYN_RCVD) {
     flow->pending &= (uint16_t)~ADIT_PENDING_FIN;
-    if (tcp_shutdown(pcb, 0, 1) != ERR_OK) flow->pending |= ADIT_PENDING_FIN; /* no memory: with the next flush */
+    tcp_shutdown(pcb, 0, 1); /* without memory, lwIP tries again */
   }
-  if ((flow->marks & ADIT_MARK_RELEASED) && !(flow->marks & ADIT_MARK_HTTPD)) tcp_set_flags(pcb, TF_RXCLOSED);
+  if (flow->marks & ADIT_MARK_RELEASED) await_fin(pcb);
+  if (!pcb->unsent) pcb->persist_backoff = 0; /* what it was about has been acknowledged; lwIP lets it run on */
   if (tell_window || (pcb->flags & TF_ACK_DELAY)) tcp_ack_now(pcb);
   if (pcb->unsent || (pcb->flags & TF_ACK_NOW)) tcp_output(pcb);
 }
@@ -169,6 +220,7 @@ void adit_flow_flush(struct adit_stack *stack) {
       adit_syn_flush(flow);
       continue;
     }
+    if (flow->pcb && flow->pcb->state == TIME_WAIT) flow->marks |= ADIT_MARK_ENDED;
     adit_flow_reclaim(flow);
     tell(flow);
     if (has_ended(flow)) tell_closed(flow);
@@ -239,6 +291,11 @@ void adit_flow_abort(struct adit_flow *flow) {
     return;
   }
   flow->marks |= ADIT_MARK_RELEASED;
-  flow->pending |= ADIT_PENDING_ABORT;
+  if (flow->syn) { /* accepted, but nothing was sent yet: refused after all */
+    flow->pending = ADIT_PENDING_REFUSE;
+    flow->refusal = ADIT_REFUSE_RESET;
+  } else {
+    flow->pending |= ADIT_PENDING_ABORT;
+  }
   adit_flow_touch(flow);
 }

@@ -9,21 +9,28 @@
  * The window opens by what the owner consumes, at the flush. Until then the peer may have at most a window of bytes here.
  *
  * A pbuf refers to a whole receive buffer, however little it holds. While the owner reads along, that does not matter; what
- * still waits at the end of a flush is settled: little data is copied out of its buffer, so that what waits costs memory in
- * proportion to its bytes.
+ * still waits at the end of a flush is settled: little data is copied out of its buffer, and what is very little is gathered
+ * in common pbufs, so that what waits costs memory in proportion to its bytes, in segments of one byte as well.
  */
 #include <string.h>
 
 #include "lwip/priv/tcp_priv.h"
 #include "stack/core.h"
 
-enum { SMALL = 16 * 1024 }; /* bytes: less than this is not worth a buffer of 64 KiB */
+enum {
+  SMALL = 16 * 1024,      /* bytes: less than this is not worth a buffer of 64 KiB */
+  TINY = 1024,            /* bytes: less than this is not worth a pbuf of its own */
+  GATHER_MOST = 4096 - 48, /* bytes: with all headers a block of 4 KiB */
+  GATHERED = 0x80         /* flag of a pbuf that was made here; lwIP has none of this value */
+};
 
 err_t adit_flow_on_receive(void *arg, struct tcp_pcb *pcb, struct pbuf *pbuf, err_t err) {
   struct adit_flow *flow = arg;
-  (void)pcb;
   (void)err;
   adit_flow_touch(flow);
+  /* lwIP acknowledges every second segment at once. Here the end of the burst is soon enough for all of them. */
+  tcp_clear_flags(pcb, TF_ACK_NOW);
+  tcp_set_flags(pcb, TF_ACK_DELAY);
   if (!pbuf) {
     flow->marks |= ADIT_MARK_PEER_CLOSED;
     flow->pending |= ADIT_PENDING_PEER_CLOSED;
@@ -62,26 +69,54 @@ bool adit_flow_open_window(struct adit_flow *flow) {
   struct tcp_pcb *pcb = flow->pcb;
   pcb->rcv_wnd = LWIP_MIN(pcb->rcv_wnd + flow->consumed, TCP_WND_MAX(pcb));
   flow->consumed = 0;
-  return tcp_update_rcv_ann_wnd(pcb) >= TCP_WND_UPDATE_THRESHOLD;
+  /* A peer that does not scale its window has 64 KiB, which may be less than what is worth a segment otherwise. */
+  return tcp_update_rcv_ann_wnd(pcb) >= LWIP_MIN(TCP_WND_UPDATE_THRESHOLD, TCP_WND_MAX(pcb) / 4);
+}
+
+/* Room behind the bytes of a pbuf of ours; its tot_len is its capacity. */
+static uint16_t room_in(const struct pbuf *pbuf) {
+  return pbuf && (pbuf->flags & GATHERED) ? (uint16_t)(pbuf->tot_len - pbuf->len) : 0;
+}
+
+/* A pbuf of ours for the bytes of `pbuf`, with room for more when they are few: twice as much each time. */
+static struct pbuf *gather(const struct pbuf *pbuf, const struct pbuf *previous) {
+  unsigned capacity = previous && (previous->flags & GATHERED) ? 2U * previous->tot_len : 0;
+  capacity = LWIP_MAX(LWIP_MIN(capacity, (unsigned)GATHER_MOST), pbuf->len);
+  struct adit_port *port = ((struct adit_stack *)adit_port_user())->port;
+  struct pbuf *copy = adit_port_may_hold(port, capacity) ? pbuf_alloc(PBUF_RAW, (u16_t)capacity, PBUF_RAM) : NULL;
+  if (!copy) return NULL;
+  copy->flags |= GATHERED;
+  copy->len = pbuf->len;
+  memcpy(copy->payload, pbuf->payload, pbuf->len);
+  return copy;
 }
 
 void adit_flow_settle(struct adit_flow *flow) {
   struct pbuf *previous = flow->settled;
-  struct pbuf *pbuf = previous ? previous->next : flow->received;
-  for (; pbuf; previous = pbuf, pbuf = pbuf->next) {
-    if (!adit_port_is_wrapped(pbuf) || pbuf->len >= SMALL) continue;
-    struct pbuf *copy = pbuf_alloc(PBUF_RAW, pbuf->len, PBUF_RAM);
-    if (!copy) break; /* with the next flush, perhaps */
-    memcpy(copy->payload, pbuf->payload, pbuf->len);
-    copy->next = pbuf->next;
-    if (previous) {
-      previous->next = copy;
-    } else {
-      flow->received = copy;
+  struct pbuf *next;
+  for (struct pbuf *pbuf = previous ? previous->next : flow->received; pbuf; pbuf = next) {
+    next = pbuf->next;
+    if (pbuf->len >= (adit_port_is_wrapped(pbuf) ? SMALL : TINY)) {
+      previous = pbuf;
+      continue;
     }
-    if (flow->received_tail == pbuf) flow->received_tail = copy;
+    struct pbuf *last = previous; /* what holds the bytes afterwards */
+    if (pbuf->len <= room_in(previous)) {
+      memcpy((char *)previous->payload + previous->len, pbuf->payload, pbuf->len);
+      previous->len = (u16_t)(previous->len + pbuf->len);
+    } else {
+      last = gather(pbuf, previous);
+      if (!last) break; /* with the next flush, perhaps */
+      if (previous) {
+        previous->next = last;
+      } else {
+        flow->received = last;
+      }
+    }
+    last->next = next;
+    if (flow->received_tail == pbuf) flow->received_tail = last;
     free_one(pbuf);
-    pbuf = copy;
+    previous = last;
   }
   flow->settled = previous;
 }

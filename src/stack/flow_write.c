@@ -46,6 +46,24 @@ static void owe_writable(struct adit_flow *flow) {
   flow->marks |= ADIT_MARK_WANTS_ROOM;
 }
 
+/* There is room, but no memory: no acknowledgment may come that makes the flush look at this flow again. */
+static void starve(struct adit_flow *flow) {
+  owe_writable(flow);
+  flow->marks |= ADIT_MARK_STARVED;
+  flow->stack->starved = true;
+}
+
+void adit_flow_feed(struct adit_stack *stack) {
+  stack->starved = false;
+  for (uint32_t slot = 0; slot <= stack->table_mask; slot++) {
+    for (struct adit_flow *flow = stack->table[slot]; flow; flow = flow->next_in_table) {
+      if (!(flow->marks & ADIT_MARK_STARVED)) continue;
+      flow->marks &= (uint16_t)~ADIT_MARK_STARVED;
+      adit_flow_touch(flow);
+    }
+  }
+}
+
 void adit_flow_reclaim(struct adit_flow *flow) {
   if (flow->pcb) {
     uint64_t acknowledged = flow->written - (flow->stack->send_bytes - flow->pcb->snd_buf);
@@ -79,6 +97,7 @@ size_t adit_flow_room(const struct adit_flow *flow) {
 static struct adit_chunk *chunk_with_room(struct adit_flow *flow) {
   struct adit_chunk *tail = flow->chunks_tail;
   if (tail && tail->used < CHUNK) return tail;
+  if (!adit_port_may_hold(flow->stack->port, sizeof(struct adit_chunk))) return NULL;
   struct adit_chunk *chunk = adit_port_malloc(sizeof *chunk);
   if (!chunk) return NULL;
   chunk->next = NULL;
@@ -95,6 +114,7 @@ static struct adit_chunk *chunk_with_room(struct adit_flow *flow) {
 
 /* Give bytes to lwIP without a copy. Returns 0 or a negative errno. */
 static int queue(struct adit_flow *flow, const void *data, size_t length) {
+  if (!adit_port_may_hold(flow->stack->port, 0)) return -ENOBUFS;
   int error = adit_port_error(tcp_write(flow->pcb, data, (u16_t)length, 0));
   if (error) return error;
   flow->written += length;
@@ -112,7 +132,7 @@ unsigned adit_flow_reserve(struct adit_flow *flow, struct iovec *iov, unsigned i
   struct adit_chunk *chunk = chunk_with_room(flow);
   adit_port_leave(outer);
   if (!chunk) {
-    owe_writable(flow);
+    starve(flow);
     return 0;
   }
   iov[0] = (struct iovec){chunk->data + chunk->used, LWIP_MIN(bytes, (size_t)(CHUNK - chunk->used))};
@@ -127,7 +147,7 @@ int adit_flow_commit(struct adit_flow *flow, size_t bytes) {
   int error = queue(flow, chunk->data + chunk->used, bytes);
   adit_port_leave(outer);
   if (error) {
-    owe_writable(flow);
+    starve(flow);
     return error;
   }
   chunk->used += (uint32_t)bytes;
@@ -157,8 +177,12 @@ ssize_t adit_flow_lend(struct adit_flow *flow, const void *data, size_t length) 
   size_t done = 0;
   while (done < length) {
     size_t bytes = LWIP_MIN(LWIP_MIN(length - done, room(flow)), (size_t)MOST);
-    if (bytes == 0 || queue(flow, (const char *)data + done, bytes) != 0) {
+    if (bytes == 0) {
       owe_writable(flow);
+      break;
+    }
+    if (queue(flow, (const char *)data + done, bytes) != 0) {
+      starve(flow);
       break;
     }
     done += bytes;

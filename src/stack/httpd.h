@@ -22,7 +22,7 @@ struct adit_httpd_file {
 /** Where answers come from. */
 struct adit_httpd_content {
   /**
-   * What is there at `path` (with query) for `remote`, who asked `local`? Runs inside adit_stack_input, and may not act
+   * What is there at `path` (without query) for `remote`, who asked `local`? Runs inside adit_stack_input, and may not act
    * on flows. Returns 0 and `*file`, for a path that is nothing the page that says so; or a negative errno, which becomes
    * a closed connection.
    */

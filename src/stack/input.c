@@ -56,7 +56,8 @@ static bool addresses_fit(const struct adit_stack *stack, const struct adit_head
 /* Neighbour discovery has rules of its own for addresses: a solicitation goes to a multicast group, from no one at times. */
 static bool is_neighbour_discovery(const struct adit_header *header) {
   return header->protocol == IPPROTO_ICMPV6 && !header->fragment &&
-         (header->icmp_type == ADIT_ICMP6_NEIGHBOUR_SOLICITATION || header->icmp_type == ADIT_ICMP6_NEIGHBOUR_ADVERTISEMENT);
+         (header->icmp_type == ADIT_ICMP6_NEIGHBOUR_SOLICITATION ||
+          header->icmp_type == ADIT_ICMP6_NEIGHBOUR_ADVERTISEMENT);
 }
 
 static struct pbuf *copy_to_pbuf(const void *data, size_t length) {
@@ -105,18 +106,18 @@ static void tcp_segment(struct adit_stack *stack, struct adit_inbound *in) {
 
 static void dispatch(struct adit_stack *stack, struct adit_inbound *in) {
   switch (in->header.protocol) {
-    case IPPROTO_TCP:
-      tcp_segment(stack, in);
-      break;
-    case IPPROTO_UDP:
-      adit_datagram_input(stack, in);
-      break;
-    case IPPROTO_ICMP:
-    case IPPROTO_ICMPV6:
-      adit_echo_input(stack, in);
-      break;
-    default:
-      adit_stack_drop(stack, ADIT_DROP_PROTOCOL);
+  case IPPROTO_TCP:
+    tcp_segment(stack, in);
+    break;
+  case IPPROTO_UDP:
+    adit_datagram_input(stack, in);
+    break;
+  case IPPROTO_ICMP:
+  case IPPROTO_ICMPV6:
+    adit_echo_input(stack, in);
+    break;
+  default:
+    adit_stack_drop(stack, ADIT_DROP_PROTOCOL);
   }
 }
 

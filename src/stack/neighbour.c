@@ -32,10 +32,10 @@ enum {
 
 enum {
   IP6_HEADER = 40,
-  MESSAGE = 24,  /* bytes of a solicitation or advertisement without options (RFC 4861, 4.3 and 4.4) */
-  FLAGS = 4,     /* offset in the message, advertisements */
-  TARGET = 8,    /* offset in the message */
-  OPTION = 8,    /* bytes of a link-layer address option for Ethernet (4.6.1) */
+  MESSAGE = 24, /* bytes of a solicitation or advertisement without options (RFC 4861, 4.3 and 4.4) */
+  FLAGS = 4,    /* offset in the message, advertisements */
+  TARGET = 8,   /* offset in the message */
+  OPTION = 8,   /* bytes of a link-layer address option for Ethernet (4.6.1) */
   HOP_LIMIT = 255,
   SOURCE_ADDRESS = 1, /* type of option */
   TARGET_ADDRESS = 2,
@@ -167,8 +167,8 @@ static void advertisement(struct adit_stack *stack, const struct adit_inbound *i
       adit_stack_drop(stack, ADIT_DROP_HEADER);
       return;
     }
-  } else if (adit_stack_is(stack, header->destination)) {
-    adit_port_wear(6, header->destination.bytes);
+  } else {
+    adit_port_wear(6, header->destination.bytes); /* the answer to a question that was asked in this name */
   }
   if (message->address) {
     give_to_lwip(stack, message, TARGET_ADDRESS, message->address);

@@ -152,14 +152,14 @@ static void put16(uint8_t *at, unsigned value) {
 }
 
 /* Write an IPv4 header (RFC 791). `fragment` is the field of flags and offset. */
-static void put_ip4(uint8_t *at, size_t length, uint16_t id, unsigned fragment, uint8_t protocol, adit_ip from,
-                    adit_ip to) {
+static void put_ip4(uint8_t *at, size_t length, uint16_t id, unsigned fragment, uint8_t protocol, uint8_t ttl,
+                    adit_ip from, adit_ip to) {
   memset(at, 0, IP4_HEADER);
   at[0] = 0x45;
   put16(at + 2, (unsigned)length);
   put16(at + 4, id);
   put16(at + 6, fragment);
-  at[8] = TTL;
+  at[8] = ttl;
   at[9] = protocol;
   memcpy(at + 12, from.bytes, 4);
   memcpy(at + 16, to.bytes, 4);
@@ -168,12 +168,12 @@ static void put_ip4(uint8_t *at, size_t length, uint16_t id, unsigned fragment, 
 }
 
 /* Write an IPv6 header (RFC 8200). `length` is that of what follows. */
-static void put_ip6(uint8_t *at, size_t length, uint8_t next, adit_ip from, adit_ip to) {
+static void put_ip6(uint8_t *at, size_t length, uint8_t next, uint8_t ttl, adit_ip from, adit_ip to) {
   memset(at, 0, IP6_HEADER);
   at[0] = 0x60;
   put16(at + 4, (unsigned)length);
   at[6] = next;
-  at[7] = TTL;
+  at[7] = ttl;
   memcpy(at + 8, from.bytes, 16);
   memcpy(at + 24, to.bytes, 16);
 }
@@ -233,17 +233,17 @@ static void checksum_whole(uint8_t protocol, const uint8_t *ip, const struct iov
   memcpy(field, &value, sizeof value);
 }
 
-static int send_fragments(struct adit_stack *stack, uint8_t protocol, adit_ip from, adit_ip to, const struct iovec *iov,
-                          unsigned iovcnt, size_t length, uint32_t mtu) {
+static int send_fragments(struct adit_stack *stack, uint8_t protocol, uint8_t ttl, adit_ip from, adit_ip to,
+                          const struct iovec *iov, unsigned iovcnt, size_t length, uint32_t mtu) {
   bool v4 = from.version == 4;
   uint8_t header[IP6_HEADER + FRAGMENT_HEADER];
   size_t header_length = v4 ? IP4_HEADER : IP6_HEADER + FRAGMENT_HEADER;
   size_t most = (mtu - header_length) / 8 * 8;
   uint32_t id = next_id(stack);
   if (v4) {
-    put_ip4(header, header_length, 0, 0, protocol, from, to);
+    put_ip4(header, header_length, 0, 0, protocol, ttl, from, to);
   } else {
-    put_ip6(header, length, protocol, from, to);
+    put_ip6(header, length, protocol, ttl, from, to);
   }
   checksum_whole(protocol, header, iov, iovcnt, length);
 
@@ -252,9 +252,9 @@ static int send_fragments(struct adit_stack *stack, uint8_t protocol, adit_ip fr
     bool more = offset + bytes < length;
     if (v4) {
       put_ip4(header, header_length + bytes, (uint16_t)id, (unsigned)(offset / 8) | (more ? MORE_FRAGMENTS : 0), protocol,
-              from, to);
+              ttl, from, to);
     } else {
-      put_ip6(header, FRAGMENT_HEADER + bytes, IPPROTO_FRAGMENT, from, to);
+      put_ip6(header, FRAGMENT_HEADER + bytes, IPPROTO_FRAGMENT, ttl, from, to);
       uint8_t *fragment = header + IP6_HEADER;
       fragment[0] = protocol;
       fragment[1] = 0;
@@ -272,27 +272,41 @@ static int send_fragments(struct adit_stack *stack, uint8_t protocol, adit_ip fr
 
 int adit_output_ip(struct adit_stack *stack, uint8_t protocol, adit_ip from, adit_ip to, const struct iovec *iov,
                    unsigned iovcnt) {
+  return adit_output_ip_ttl(stack, protocol, TTL, from, to, iov, iovcnt);
+}
+
+int adit_output_ip_ttl(struct adit_stack *stack, uint8_t protocol, uint8_t ttl, adit_ip from, adit_ip to,
+                       const struct iovec *iov, unsigned iovcnt) {
   bool v4 = from.version == 4;
   size_t header_length = v4 ? IP4_HEADER : IP6_HEADER;
   uint32_t mtu = !v4 && stack->mtu < LEAST_MTU6 ? LEAST_MTU6 : stack->mtu;
   if (stack->ethernet && mtu > ADIT_PORT_ETHERNET_MTU) mtu = ADIT_PORT_ETHERNET_MTU;
   size_t length = 0;
   for (unsigned i = 0; i < iovcnt; i++) length += iov[i].iov_len;
-  if (header_length + length > mtu) return send_fragments(stack, protocol, from, to, iov, iovcnt, length, mtu);
+  if (header_length + length > mtu) return send_fragments(stack, protocol, ttl, from, to, iov, iovcnt, length, mtu);
 
   /* One piece for all headers: the IP header is put in front of a copy of the first piece, which is short. */
   uint8_t headers[IP6_HEADER + 64];
   if (iovcnt == 0 || iov[0].iov_len > sizeof headers - IP6_HEADER) return -EINVAL;
   if (v4) {
-    put_ip4(headers, header_length + length, (uint16_t)next_id(stack), 0, protocol, from, to);
+    put_ip4(headers, header_length + length, (uint16_t)next_id(stack), 0, protocol, ttl, from, to);
   } else {
-    put_ip6(headers, length, protocol, from, to);
+    put_ip6(headers, length, protocol, ttl, from, to);
   }
   memcpy(headers + header_length, iov[0].iov_base, iov[0].iov_len);
   struct iovec pieces[ADIT_PACKET_PIECES];
   memcpy(pieces, iov, iovcnt * sizeof *iov);
   pieces[0] = (struct iovec){headers, header_length + iov[0].iov_len};
   return send_packet(stack, to, pieces, iovcnt, header_length + length);
+}
+
+size_t adit_output_quote(uint8_t *at, uint8_t protocol, adit_ip from, adit_ip to, size_t length) {
+  if (from.version == 4) {
+    put_ip4(at, IP4_HEADER + length, 0, 0, protocol, TTL, from, to);
+    return IP4_HEADER;
+  }
+  put_ip6(at, length, protocol, TTL, from, to);
+  return IP6_HEADER;
 }
 
 int adit_output_reset(struct adit_stack *stack, const uint8_t *ip, const struct adit_header *header) {

@@ -21,7 +21,7 @@
 
 enum {
   MTU_DEFAULT = 1500,
-  MTU_LEAST = 68, /* RFC 791 */
+  MTU_LEAST = 576, /* RFC 791: what every host takes */
   MTU_MOST = 65535,
   PARKED_DEFAULT = 4096,
   WINDOW_DEFAULT = 1 << 20,
@@ -41,9 +41,9 @@ static bool window_fits(uint32_t bytes) {
 }
 
 /* TCP over both versions has to be cut by whoever takes it, or lwIP makes segments of one MSS. */
-static uint32_t segment_limit(const struct adit_stack_options *options, uint32_t mtu) {
+static uint32_t segment_limit(const struct adit_stack_options *options) {
   const uint32_t wanted = ADIT_OFFLOAD_CHECKSUM | ADIT_OFFLOAD_TSO4 | ADIT_OFFLOAD_TSO6;
-  return (options->offload & wanted) == wanted ? LONGEST_PACKET : mtu;
+  return (options->offload & wanted) == wanted ? LONGEST_PACKET : 0;
 }
 
 static void *copy_of(const void *data, size_t bytes) {
@@ -110,7 +110,7 @@ int adit_stack_new(const struct adit_stack_options *options, struct adit_stack *
       .output = adit_output_pbuf,
       .now_ns = options->now_ns,
       .mtu = mtu,
-      .segment_limit = segment_limit(options, mtu),
+      .segment_limit = segment_limit(options),
       .window_bytes = window,
       .send_bytes = send,
       .budget_bytes = budget,
@@ -150,17 +150,17 @@ void adit_stack_free(struct adit_stack *stack) {
   struct adit_port *outer = adit_port_enter(stack->port);
   adit_reassembly_free(stack);
   for (uint32_t slot = 0; slot <= stack->table_mask; slot++) {
-    for (struct adit_flow *flow = stack->table[slot]; flow; flow = flow->next_in_table) {
-      flow->marks |= ADIT_MARK_RELEASED;
-      if (flow->pcb) tcp_abandon(flow->pcb, 0);
-      adit_flow_touch(flow);
+    while (stack->table[slot]) {
+      struct adit_flow *flow = stack->table[slot];
+      if (flow->pcb) {
+        tcp_clear_flags(flow->pcb, TF_ACK_DELAY); /* it would be sent */
+        tcp_abandon(flow->pcb, 0);
+      } else {
+        adit_flow_gone(flow, 0);
+      }
     }
   }
-  while (stack->touched) {
-    struct adit_flow *flow = stack->touched;
-    stack->touched = flow->next_touched;
-    adit_flow_free(flow);
-  }
+  while (stack->gone.first) adit_flow_free(stack->gone.first);
   adit_port_leave(outer == stack->port ? NULL : outer);
   adit_port_delete(stack->port);
   adit_pool_free(stack->pool);

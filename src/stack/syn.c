@@ -20,42 +20,13 @@
 #include <string.h>
 
 #include "lwip/priv/tcp_priv.h"
-#include "packet/icmp.h"
 #include "stack/core.h"
 #include "stack/httpd.h"
 
 #define PATIENCE (70 * ADIT_SECOND)
 
-static void unlink_parked(struct adit_stack *stack, struct adit_flow *flow) {
-  if (flow->parked_previous) {
-    flow->parked_previous->parked_next = flow->parked_next;
-  } else {
-    stack->parked = flow->parked_next;
-  }
-  if (flow->parked_next) {
-    flow->parked_next->parked_previous = flow->parked_previous;
-  } else {
-    stack->parked_tail = flow->parked_previous;
-  }
-  flow->parked_previous = flow->parked_next = NULL;
-  stack->parked_count--;
-}
-
-static void link_parked(struct adit_stack *stack, struct adit_flow *flow) {
-  flow->parked_previous = stack->parked_tail;
-  flow->parked_next = NULL;
-  if (stack->parked_tail) {
-    stack->parked_tail->parked_next = flow;
-  } else {
-    stack->parked = flow;
-  }
-  stack->parked_tail = flow;
-  stack->parked_count++;
-}
-
 /* Out of the park, and out of memory once its owner has heard why. */
 static void unpark(struct adit_flow *flow, int error) {
-  unlink_parked(flow->stack, flow);
   adit_port_free(flow->syn);
   flow->syn = NULL;
   adit_flow_gone(flow, error);
@@ -81,8 +52,7 @@ static bool keep_syn(struct adit_flow *flow, const struct adit_inbound *in) {
 static void repeated(struct adit_flow *flow, const struct adit_inbound *in) {
   if (flow->syn_sequence != in->header.tcp_sequence) keep_syn(flow, in); /* the client started anew */
   flow->parked_ns = adit_port_now();
-  unlink_parked(flow->stack, flow);
-  link_parked(flow->stack, flow);
+  if (flow->list) adit_flow_link(&flow->stack->parked, flow); /* unless it has been answered */
 }
 
 static bool reopens(const struct adit_flow *flow, const struct adit_inbound *in) {
@@ -106,7 +76,7 @@ void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct ad
   } else if (flow) {
     return; /* accepted a moment ago; the SYN-ACK leaves with the flush */
   }
-  if (!stack->events->syn) {
+  if (!stack->events->syn || header->destination_port == 0) { /* port 0 is nobody's (RFC 6335, 6) */
     adit_output_reset(stack, in->ip, header);
     return;
   }
@@ -114,9 +84,9 @@ void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct ad
     adit_stack_drop(stack, ADIT_DROP_MEMORY);
     return;
   }
-  if (stack->parked_count >= stack->parked_limit) {
+  if (stack->parked.count >= stack->parked_limit) {
     adit_stack_drop(stack, ADIT_DROP_PARKED);
-    unpark(stack->parked, -ENOBUFS);
+    unpark(stack->parked.first, -ENOBUFS);
   }
   adit_endpoint local = {header->destination, header->destination_port};
   adit_endpoint remote = {header->source, header->source_port};
@@ -128,7 +98,7 @@ void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct ad
   }
   flow->hash = hash;
   adit_table_add(stack, flow);
-  link_parked(stack, flow);
+  adit_flow_link(&stack->parked, flow);
   adit_timer_need_second(stack);
   stack->stats.flows_parked++;
   stack->events->syn(stack->user, flow);
@@ -139,13 +109,15 @@ void adit_syn_reset(struct adit_flow *flow, const struct adit_inbound *in) {
 }
 
 void adit_syn_expire(struct adit_stack *stack) {
-  while (stack->parked && adit_port_now() - stack->parked->parked_ns >= PATIENCE) unpark(stack->parked, -ETIMEDOUT);
+  struct adit_flow_list *parked = &stack->parked;
+  while (parked->first && adit_port_now() - parked->first->parked_ns >= PATIENCE) unpark(parked->first, -ETIMEDOUT);
 }
 
 static void give_to_lwip(struct adit_flow *flow) {
   struct adit_stack *stack = flow->stack;
   struct tcp_pcb_listen *listener = flow->marks & ADIT_MARK_HTTPD ? stack->httpd : stack->listener;
-  struct pbuf *pbuf = pbuf_alloc(PBUF_RAW, flow->syn_length, PBUF_RAM);
+  /* Without this room lwIP would make some, by dropping connections that wait for their last acknowledgment. */
+  struct pbuf *pbuf = adit_port_has_room(stack->port) ? pbuf_alloc(PBUF_RAW, flow->syn_length, PBUF_RAM) : NULL;
   if (!pbuf) {
     unpark(flow, -ENOBUFS);
     return;
@@ -161,7 +133,6 @@ static void give_to_lwip(struct adit_flow *flow) {
     unpark(flow, -ENOBUFS);
     return;
   }
-  unlink_parked(stack, flow);
   adit_port_free(flow->syn);
   flow->syn = NULL;
   stack->stats.flows_accepted++;
@@ -171,32 +142,14 @@ static void give_to_lwip(struct adit_flow *flow) {
 }
 
 static void refuse(struct adit_flow *flow) {
-  static const struct {
-    uint8_t type4, code4, type6, code6;
-  } codes[] = {
-      [ADIT_REFUSE_RESET] = {0},
-      [ADIT_REFUSE_NET_UNREACHABLE] = {ADIT_ICMP_UNREACHABLE, ADIT_ICMP_NET, ADIT_ICMP6_UNREACHABLE,
-                                       ADIT_ICMP6_NO_ROUTE},
-      [ADIT_REFUSE_HOST_UNREACHABLE] = {ADIT_ICMP_UNREACHABLE, ADIT_ICMP_HOST, ADIT_ICMP6_UNREACHABLE,
-                                        ADIT_ICMP6_ADDRESS},
-      [ADIT_REFUSE_PROHIBITED] = {ADIT_ICMP_UNREACHABLE, ADIT_ICMP_PROHIBITED, ADIT_ICMP6_UNREACHABLE,
-                                  ADIT_ICMP6_PROHIBITED},
-      [ADIT_REFUSE_TTL_EXPIRED] = {ADIT_ICMP_TIME_EXCEEDED, ADIT_ICMP_IN_TRANSIT, ADIT_ICMP6_TIME_EXCEEDED,
-                                   ADIT_ICMP_IN_TRANSIT},
-  };
-  _Static_assert(sizeof codes / sizeof *codes == ADIT_REFUSALS, "a code for each refusal");
   struct adit_stack *stack = flow->stack;
   struct adit_header header;
   enum adit_drop why;
   if (!adit_header_parse(flow->syn, flow->syn_length, &header, &why)) return; /* it was parsed when it came */
   if (flow->refusal == ADIT_REFUSE_RESET) {
     adit_output_reset(stack, flow->syn, &header);
-  } else if (header.version == 4) {
-    adit_output_unreachable(stack, flow->syn, flow->syn_length, &header, codes[flow->refusal].type4,
-                            codes[flow->refusal].code4);
   } else {
-    adit_output_unreachable(stack, flow->syn, flow->syn_length, &header, codes[flow->refusal].type6,
-                            codes[flow->refusal].code6);
+    adit_output_unreachable(stack, flow->syn, flow->syn_length, &header, flow->refusal);
   }
   stack->stats.flows_refused++;
 }
@@ -219,6 +172,7 @@ int adit_flow_accept(struct adit_flow *flow) {
   if (!adit_port_has_room(flow->stack->port)) return -ENOBUFS;
   flow->state = ADIT_FLOW_ACCEPTED;
   flow->pending |= ADIT_PENDING_ACCEPT;
+  adit_flow_unlink(flow);
   adit_flow_touch(flow);
   return 0;
 }
@@ -237,6 +191,7 @@ int adit_flow_refuse(struct adit_flow *flow, enum adit_refusal how) {
   flow->refusal = (uint8_t)how;
   flow->pending |= ADIT_PENDING_REFUSE;
   flow->marks |= ADIT_MARK_RELEASED;
+  adit_flow_unlink(flow);
   adit_flow_touch(flow);
   return 0;
 }
@@ -244,6 +199,7 @@ int adit_flow_refuse(struct adit_flow *flow, enum adit_refusal how) {
 int adit_flow_drop(struct adit_flow *flow) {
   if (flow->state != ADIT_FLOW_PARKED || (flow->marks & ADIT_MARK_RELEASED)) return -EALREADY;
   flow->marks |= ADIT_MARK_RELEASED;
+  adit_flow_unlink(flow);
   adit_flow_touch(flow);
   return 0;
 }

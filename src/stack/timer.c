@@ -35,7 +35,9 @@ static void tick(struct adit_stack *stack, uint64_t now) {
   if (missed > MADE_UP) {
     tcp_ticks += (u32_t)missed;
     stack->tick_ns += missed * TICK;
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next) pcb->rttest = 0; /* no round trip took so long */
   }
+  if (stack->starved) adit_flow_feed(stack);
   while (stack->tick_ns <= now) {
     tcp_fasttmr();
     tcp_slowtmr();
@@ -51,7 +53,7 @@ static void second(struct adit_stack *stack, uint64_t now) {
   if (stack->ethernet) {
     etharp_tmr();
     nd6_tmr();
-  } else if (!stack->parked && !stack->reassemblies) {
+  } else if (!stack->parked.first && !stack->reassemblies) {
     stack->second_ns = UINT64_MAX;
   }
 }
@@ -60,6 +62,7 @@ void adit_stack_advance(struct adit_stack *stack, uint64_t now_ns) {
   if (now_ns > adit_port_time(stack->port)) adit_port_set_now(stack->port, now_ns);
   uint64_t now = adit_port_time(stack->port);
   struct adit_port *outer = adit_port_enter(stack->port);
+  adit_flow_flush(stack); /* of a burst that was not ended: lwIP's timers count on that */
   if (stack->tick_ns <= now) tick(stack, now);
   if (stack->second_ns <= now) second(stack, now);
   adit_flow_flush(stack);

@@ -148,9 +148,9 @@ struct adit_flow_events {
   void (*closed)(void *user, struct adit_flow *flow, int error);
 };
 
-/** Ways to say no to a SYN. */
+/** Ways to say no to a SYN, a datagram or an echo request. */
 enum adit_refusal {
-  ADIT_REFUSE_RESET,            /**< RST: nobody listens there */
+  ADIT_REFUSE_RESET,            /**< nobody listens there: RST; for datagrams ICMP 3/3; ICMPv6 1/4 */
   ADIT_REFUSE_NET_UNREACHABLE,  /**< ICMP 3/0; ICMPv6 1/0 (RFC 4443) */
   ADIT_REFUSE_HOST_UNREACHABLE, /**< ICMP 3/1; ICMPv6 1/3 */
   ADIT_REFUSE_PROHIBITED,       /**< ICMP 3/13 (RFC 1812); ICMPv6 1/1 */
@@ -252,8 +252,34 @@ int adit_stack_send_datagram(struct adit_stack *stack, adit_endpoint from, adit_
 /** Answer a datagram with ICMP port unreachable. Only inside the `datagram` callback that brought it. Returns as above. */
 int adit_stack_refuse_datagram(struct adit_stack *stack, const struct adit_datagram *datagram);
 
+/**
+ * Tell the sender of a datagram, at any time after it came, what became of it: as an ICMP error that quotes it. `local`
+ * and `remote` are those of the datagram. `reporter` is who had the trouble (the router on which a TTL expired) and
+ * becomes the source; of version 0, or of another than the datagram's: `local` itself. The pieces are the beginning of
+ * its payload, as much as is known (none is fine), borrowed until the return; the error quotes at most what RFC 1812 and
+ * RFC 4443 allow, and lengths as if that were all of it. Errors are bounded in rate; too many are silently not sent.
+ * Returns 0, -EINVAL, -ENOBUFS, -EHOSTUNREACH.
+ */
+int adit_stack_send_unreachable(struct adit_stack *stack, adit_endpoint local, adit_endpoint remote,
+                                enum adit_refusal how, adit_ip reporter, const struct iovec *iov, unsigned iovcnt);
+
 /** Answer an echo request with its own data. Only inside the `echo` callback that brought it. Returns as above. */
 int adit_stack_echo_reply(struct adit_stack *stack, const struct adit_echo *echo);
+
+/**
+ * Send an echo reply from one address to another, at any time: that of somebody else, passed on. `ttl` is its TTL or hop
+ * limit, 0 = the usual. The pieces are its data, borrowed until the return.
+ * Returns 0, -EMSGSIZE above 65507 bytes (IPv4) or 65527 (IPv6), -EINVAL, -ENOBUFS, -EHOSTUNREACH.
+ */
+int adit_stack_send_echo_reply(struct adit_stack *stack, adit_ip from, adit_ip to, uint16_t id, uint16_t sequence,
+                               uint8_t ttl, const struct iovec *iov, unsigned iovcnt);
+
+/**
+ * As adit_stack_send_unreachable, about an echo request: `local`, `remote`, `id` and `sequence` are the request's, the
+ * pieces the beginning of its data. -EINVAL for ADIT_REFUSE_RESET too: an echo has no port.
+ */
+int adit_stack_send_echo_error(struct adit_stack *stack, adit_ip local, adit_ip remote, uint16_t id, uint16_t sequence,
+                               enum adit_refusal how, adit_ip reporter, const struct iovec *iov, unsigned iovcnt);
 
 /* ---- statistics ------------------------------------------------------------------------------------------------- */
 
