@@ -15,12 +15,16 @@ MAY = {
     "device": ["public", "packet"],
     "port": ["public", "packet", "lwip"],
     "stack": ["public", "packet", "port", "lwip"],
-    "relay": ["public", "packet", "stack"],
+    # The relay lives in a worker: its sockets wait in the worker's loop, its time-outs in the worker's timers. The worker
+    # knows it only as a table of functions (runtime/application.h), so that runtime includes neither it nor any other.
+    "relay": ["public", "packet", "stack", "runtime"],
     "service": ["public", "packet", "stack"],
     "host": ["public", "packet"],
-    "runtime": ["public", "packet", "device", "stack", "relay", "service", "host"],
-    # The program drives the runtime itself until a public header (adit/tunnel.h) does it for everybody.
-    "cli": ["public", "packet", "host", "runtime", "service"],
+    "runtime": ["public", "packet", "device", "stack", "service", "host"],
+    # One object for embedders, on top of everything. The program has its own way of putting the parts together, since it
+    # configures the machine as well.
+    "tunnel": ["public", "packet", "device", "stack", "relay", "runtime"],
+    "cli": ["public", "packet", "host", "runtime", "service", "relay", "tunnel"],
     "demos": ["public"],
     "lwip": [],
 }

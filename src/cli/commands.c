@@ -23,6 +23,38 @@ const struct adit_cli_command adit_cli_commands[] = {
         .run = adit_cli_serve,
     },
     {
+        .name = "proxy",
+        .purpose = "relay connections and datagrams through an upstream: SOCKS5, HTTP CONNECT or directly",
+        .details = "Makes a TUN device and relays what is routed into it: a connection is answered only when the "
+                   "upstream has\n"
+                   "answered, and ends as the other side ends. Routes are yours to set, or --route's.\n"
+                   "The device vanishes when the command ends.",
+        .examples = "  adit proxy --upstream socks5://127.0.0.1:1080 &\n"
+                    "  ip route add 203.0.113.0/24 dev adit0\n"
+                    "  adit proxy --upstream http://proxy.example:8080 --route default",
+        .options = ADIT_CLI_COMMON_OPTIONS | (ADIT_CLI_DEVICE_OPTIONS & ~(BIT(TAP) | BIT(BRIDGE))) | BIT(ANSWER) |
+                   BIT(QUEUES) | ADIT_CLI_RELAY_OPTIONS | BIT(ROUTE) | BIT(BYPASS) | BIT(FAIL_CLOSED),
+        .mtu_min = 576,
+        .run = adit_cli_proxy,
+    },
+    {
+        .name = "run",
+        .purpose = "run a command whose only way out is the relay; needs no root",
+        .details =
+            "Runs the command in namespaces of its own, in which there is one network device, that of adit. What\n"
+            "the command sends leaves through the upstream. Its exit status is passed on. All is gone when it\n"
+            "ends.",
+        .examples = "  adit run --upstream socks5://127.0.0.1:1080 -- curl https://example.org/\n"
+                    "  adit run -- bash",
+        .options = ADIT_CLI_COMMON_OPTIONS | ADIT_CLI_RELAY_OPTIONS | BIT(DEV) | BIT(ADDRESS) | BIT(MTU) | BIT(QUEUES) |
+                   BIT(NO_OFFLOAD),
+        .mtu_min = 576,
+        .operand = "COMMAND [ARG]...",
+        .operand_hint = "give the command to run, for example: adit run -- curl https://example.org/",
+        .operand_rest = true,
+        .run = adit_cli_run,
+    },
+    {
         .name = "dump",
         .purpose = "print every packet that the kernel sends into the device",
         .details = "Makes a TUN or TAP device and prints what is read from it on standard output. Nothing answers.\n"
@@ -58,6 +90,14 @@ const struct adit_cli_command adit_cli_commands[] = {
         .operand = "IN.pcap",
         .operand_hint = "give the capture to replay, for example: adit replay ping.pcap -o answers.pcap",
         .run = adit_cli_replay,
+    },
+    {
+        .name = "cleanup",
+        .purpose = "remove what an 'adit proxy' that was killed left behind",
+        .details = "Removes the policy rules and routing tables of earlier runs whose device is gone, and says which.\n"
+                   "What belongs to an adit that runs stays.",
+        .options = ADIT_CLI_COMMON_OPTIONS,
+        .run = adit_cli_cleanup,
     },
     {.name = NULL},
 };

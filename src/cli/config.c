@@ -20,8 +20,8 @@ struct reader {
   const char *path;
   struct adit_cli_options *options;
   struct adit_cli_error *error;
-  uint32_t before; /* what the command line gave: those fields are closed to the file */
-  uint32_t keys;   /* seen in this file */
+  uint64_t before; /* what the command line gave: those fields are closed to the file */
+  uint64_t keys;   /* seen in this file */
   yaml_parser_t parser;
   yaml_event_t event; /* the current one, to be deleted */
 };
@@ -75,12 +75,20 @@ static const char *what_is(const struct adit_cli_option *row) {
   case ADIT_CLI_KIND_HOST:
   case ADIT_CLI_KIND_NETWORK:
     return "an address with a prefix length, or a list of them";
+  case ADIT_CLI_KIND_ROUTE:
+    return "a network, default, or a list of them";
+  case ADIT_CLI_KIND_BYTES:
+    return "a number of bytes";
+  case ADIT_CLI_KIND_URL:
+    return "a URL";
+  case ADIT_CLI_KIND_DNS:
+    return "off, fake or forward:ADDRESS";
   }
   return "a value";
 }
 
 static bool is_list(const struct adit_cli_option *row) {
-  return row->kind == ADIT_CLI_KIND_HOST || row->kind == ADIT_CLI_KIND_NETWORK;
+  return row->kind == ADIT_CLI_KIND_HOST || row->kind == ADIT_CLI_KIND_NETWORK || row->kind == ADIT_CLI_KIND_ROUTE;
 }
 
 static int wrong_type(struct reader *reader, const struct adit_cli_option *row, const char *found) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * The option table, what the values of options may be, and the help text made of it.
+ * The option table and the help text made of it.
  *
  * Everything known of an option stands in its row. The command line (parse.c) and the file (config.c) both turn words into
- * rows and call adit_cli_option_set, so they accept the same values with the same messages. Options that store to one field
+ * rows and call adit_cli_option_set (values.c), so they accept the same values with the same messages. Options that store to one field
  * (--hex and --format, --verbose and --quiet) are one choice: the last on the command line counts, and a file does not
  * speak when the command line did.
  */
@@ -12,9 +12,9 @@
 
 #include "cli/commands.h"
 #include "cli/suggest.h"
+#include "relay/setting.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -23,6 +23,9 @@
 
 static const char *const formats[] = {
     [ADIT_CLI_FORMAT_LINE] = "line", [ADIT_CLI_FORMAT_HEX] = "hex", [ADIT_CLI_FORMAT_DECIMAL] = "decimal", NULL};
+
+/* A day is longer than any time-out that helps somebody; sums in milliseconds fit 32 bits. */
+enum { LONGEST = 86400 };
 
 #define FIELD(name) offsetof(struct adit_cli_options, name)
 
@@ -141,6 +144,133 @@ const struct adit_cli_option adit_cli_option_table[ADIT_CLI_OPTION_IDS] = {
                        .min = 0,
                        .max = UINT64_MAX,
                        .help = "all random choices follow from this number (default: 0)"},
+    [ADIT_CLI_UPSTREAM] = {.name = "upstream",
+                           .letter = 'u',
+                           .kind = ADIT_CLI_KIND_URL,
+                           .offset = FIELD(upstream),
+                           .argument = "URL",
+                           .example = "socks5://127.0.0.1:1080",
+                           .help = "the way out: direct://, reject://,\n"
+                                   "socks5://[USER:PASSWORD@]HOST[:PORT] or\n"
+                                   "http://[USER:PASSWORD@]HOST[:PORT] (default: direct://)"},
+    [ADIT_CLI_ROUTE] = {.name = "route",
+                        .kind = ADIT_CLI_KIND_ROUTE,
+                        .offset = FIELD(route),
+                        .argument = "CIDR",
+                        .example = "203.0.113.0/24",
+                        .help = "send this network into the device, or 'default' for all of\n"
+                                "IPv4 and IPv6; what this machine routes more precisely\n"
+                                "stays as it is; may be repeated"},
+    [ADIT_CLI_BYPASS] = {.name = "bypass",
+                         .kind = ADIT_CLI_KIND_NETWORK,
+                         .offset = FIELD(bypass),
+                         .argument = "CIDR",
+                         .example = "198.51.100.0/24",
+                         .help = "but not this network; may be repeated"},
+    [ADIT_CLI_INTERFACE] = {.name = "interface",
+                            .kind = ADIT_CLI_KIND_NAME,
+                            .offset = FIELD(interface),
+                            .argument = "NAME",
+                            .example = "eth0",
+                            .help = "interface through which the sockets of the relay go out"},
+    [ADIT_CLI_MARK] = {.name = "mark",
+                       .kind = ADIT_CLI_KIND_NUMBER,
+                       .offset = FIELD(mark),
+                       .argument = "N",
+                       .example = "51820",
+                       .min = 1,
+                       .max = UINT32_MAX,
+                       .help = "firewall mark of the sockets of the relay, which keeps them out\n"
+                               "of the device (default with --route: 181469184, 0xad10000)"},
+    [ADIT_CLI_FAIL_CLOSED] = {.name = "fail-closed",
+                              .kind = ADIT_CLI_KIND_SET,
+                              .offset = FIELD(fail_closed),
+                              .value = 1,
+                              .help = "what --route captures stays blocked when adit dies, until the\n"
+                                      "next start or 'adit cleanup'"},
+    [ADIT_CLI_DNS] = {.name = "dns",
+                      .kind = ADIT_CLI_KIND_DNS,
+                      .offset = FIELD(dns),
+                      .argument = "MODE",
+                      .example = "forward:9.9.9.9",
+                      .help = "who answers questions on port 53: forward:ADDRESS[:PORT], this\n"
+                              "server through the upstream; fake, adit itself, and the\n"
+                              "upstream gets the name; off, whoever was asked"},
+    [ADIT_CLI_DNS_CACHE] = {.name = "dns-cache",
+                            .kind = ADIT_CLI_KIND_PATH,
+                            .offset = FIELD(dns_cache),
+                            .argument = "FILE",
+                            .example = "/var/lib/adit/names",
+                            .help = "with --dns fake: where names and addresses survive a restart"},
+    [ADIT_CLI_UDP] = {.name = "udp",
+                      .kind = ADIT_CLI_KIND_CHOICE,
+                      .offset = FIELD(udp),
+                      .argument = "MODE",
+                      .example = "off",
+                      .choices = adit_setting_udp,
+                      .help = "on: relay datagrams where the upstream can; off: answer each\n"
+                              "with port unreachable (default: on)"},
+    [ADIT_CLI_ICMP] = {.name = "icmp",
+                       .kind = ADIT_CLI_KIND_CHOICE,
+                       .offset = FIELD(icmp),
+                       .argument = "MODE",
+                       .example = "reply",
+                       .choices = adit_setting_icmp,
+                       .help = "echo requests: reply, adit answers; relay, a real one goes out\n"
+                               "(only direct://); off, no answer (default: relay with\n"
+                               "direct://, reply otherwise)"},
+    [ADIT_CLI_CONNECT_TIMEOUT] = {.name = "connect-timeout",
+                                  .kind = ADIT_CLI_KIND_NUMBER,
+                                  .offset = FIELD(connect_timeout),
+                                  .argument = "SECONDS",
+                                  .example = "5",
+                                  .min = 1,
+                                  .max = LONGEST,
+                                  .help = "for connecting, the talk with a proxy included (default: 10)"},
+    [ADIT_CLI_IDLE_TIMEOUT] = {.name = "idle-timeout",
+                               .kind = ADIT_CLI_KIND_NUMBER,
+                               .offset = FIELD(idle_timeout),
+                               .argument = "SECONDS",
+                               .example = "3600",
+                               .min = 0,
+                               .max = LONGEST,
+                               .help = "after which a connection ends on which nothing moves; 0 = never\n"
+                                       "(default: 7440)"},
+    [ADIT_CLI_HALF_CLOSED_TIMEOUT] = {.name = "half-closed-timeout",
+                                      .kind = ADIT_CLI_KIND_NUMBER,
+                                      .offset = FIELD(half_closed_timeout),
+                                      .argument = "SECONDS",
+                                      .example = "60",
+                                      .min = 1,
+                                      .max = LONGEST,
+                                      .help = "the same when one side has ended (default: 240)"},
+    [ADIT_CLI_UDP_TIMEOUT] = {.name = "udp-timeout",
+                              .kind = ADIT_CLI_KIND_NUMBER,
+                              .offset = FIELD(udp_timeout),
+                              .argument = "SECONDS",
+                              .example = "30",
+                              .min = 1,
+                              .max = LONGEST,
+                              .help = "after which a silent exchange of datagrams is forgotten\n"
+                                      "(default: 60)"},
+    [ADIT_CLI_MAX_FLOWS] = {.name = "max-flows",
+                            .kind = ADIT_CLI_KIND_NUMBER,
+                            .offset = FIELD(max_flows),
+                            .argument = "N",
+                            .example = "10000",
+                            .min = 1,
+                            .max = 16777216,
+                            .help = "most connections at a time for each queue; one more is refused\n"
+                                    "(default: 65536)"},
+    [ADIT_CLI_MEMORY] = {.name = "memory",
+                         .kind = ADIT_CLI_KIND_BYTES,
+                         .offset = FIELD(memory),
+                         .argument = "BYTES",
+                         .example = "64M",
+                         .min = UINT64_C(1) << 20,
+                         .max = UINT64_C(1) << 40,
+                         .help = "most memory for connections and their data for each queue, with\n"
+                                 "K, M or G behind it for units of 1024 (default: 256M)"},
     [ADIT_CLI_CONFIG] = {.name = "config",
                          .kind = ADIT_CLI_KIND_PATH,
                          .command_line_only = true,
@@ -170,7 +300,7 @@ const struct adit_cli_option adit_cli_option_table[ADIT_CLI_OPTION_IDS] = {
                        .help = "print this and end"},
 };
 static_assert(sizeof adit_cli_option_table / sizeof adit_cli_option_table[0] == ADIT_CLI_OPTION_IDS, "a row each");
-static_assert(ADIT_CLI_OPTION_IDS <= 32, "a bit each in a set");
+static_assert(ADIT_CLI_OPTION_IDS <= 64, "a bit each in a set");
 
 /* ---- messages --------------------------------------------------------------------------------------------------- */
 
@@ -225,170 +355,6 @@ void adit_cli_option_suggest(const struct adit_cli_command *command, const char 
   if (nearest != ADIT_CLI_OPTION_IDS) {
     adit_cli_error_add(error, "; did you mean %s%s?", dashes, adit_cli_option_table[nearest].name);
   }
-}
-
-/* ---- values ----------------------------------------------------------------------------------------------------- */
-
-static int set_flag(const struct adit_cli_option *row, const char *text, int *field, struct adit_cli_error *error) {
-  static const char *const yes[] = {"true", "yes", "on"}, *const no[] = {"false", "no", "off"};
-  for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
-    if (strcasecmp(text, yes[i]) == 0) {
-      *field = row->value;
-      return 0;
-    }
-    if (strcasecmp(text, no[i]) == 0) return 0;
-  }
-  return adit_cli_error(error, "%s: neither yes nor no; give true or false", text);
-}
-
-static int set_number(uint64_t min, uint64_t max, const char *text, uint64_t *field, struct adit_cli_error *error) {
-  char range[64];
-  if (max == UINT64_MAX) {
-    snprintf(range, sizeof range, "%llu or more", (unsigned long long)min);
-  } else {
-    snprintf(range, sizeof range, "%llu..%llu", (unsigned long long)min, (unsigned long long)max);
-  }
-  size_t digits = strspn(text, "0123456789");
-  if (digits == 0 || text[digits] != '\0') {
-    bool negative = text[0] == '-' && isdigit((unsigned char)text[1]);
-    return adit_cli_error(error, "%s: %s; give %s", text, negative ? "out of range" : "not a whole number", range);
-  }
-  errno = 0;
-  unsigned long long value = strtoull(text, NULL, 10);
-  if (errno == ERANGE || value < min || value > max) {
-    return adit_cli_error(error, "%s: out of range; give %s", text, range);
-  }
-  *field = value;
-  return 0;
-}
-
-/* What the kernel accepts as a name (dev_valid_name in net/core/dev.c), and a single %d where it may choose a number. */
-static int set_name(const struct adit_cli_option *row, const char *text, const char **field,
-                    struct adit_cli_error *error) {
-  bool may_number = row->offset == FIELD(dev);
-  size_t length = strlen(text);
-  if (length == 0) return adit_cli_error(error, "'': empty; give a name such as %s", row->example);
-  if (length > 15) {
-    return adit_cli_error(error, "%s: %zu bytes long; the name of an interface has at most 15, such as %s", text,
-                          length, row->example);
-  }
-  for (const char *c = text; *c != '\0'; c++) {
-    if (*c == '/' || *c == ':' || isspace((unsigned char)*c)) {
-      return adit_cli_error(error, "%s: '%c' cannot be in the name of an interface; give one such as %s", text, *c,
-                            row->example);
-    }
-  }
-  if (strcmp(text, ".") == 0 || strcmp(text, "..") == 0) {
-    return adit_cli_error(error, "%s: not a name of an interface; give one such as %s", text, row->example);
-  }
-  const char *percent = strchr(text, '%');
-  if (percent != NULL && (!may_number || percent[1] != 'd' || strchr(percent + 1, '%') != NULL)) {
-    return adit_cli_error(error, "%s: %s; give a name such as %s", text,
-                          may_number ? "'%' may stand there only once, as %d" : "'%' cannot be in this name",
-                          row->example);
-  }
-  *field = text;
-  return 0;
-}
-
-static int set_choice(const struct adit_cli_option *row, const char *text, int *field, struct adit_cli_error *error) {
-  for (int i = 0; row->choices[i] != NULL; i++) {
-    if (strcmp(text, row->choices[i]) == 0) {
-      *field = i;
-      return 0;
-    }
-  }
-  adit_cli_error(error, "%s: unknown; give", text);
-  for (int i = 0; row->choices[i] != NULL; i++) {
-    adit_cli_error_add(error, "%s %s", i == 0 ? "" : row->choices[i + 1] == NULL ? " or" : ",", row->choices[i]);
-  }
-  return -EINVAL;
-}
-
-/* Why `text` is no network: say which half of it is wrong. */
-static int explain_cidr(const struct adit_cli_option *row, const char *text, struct adit_cli_error *error) {
-  const char *slash = strchr(text, '/');
-  char address[ADIT_ADDRESS_TEXT];
-  adit_ip ip;
-  if (slash != NULL && (size_t)(slash - text) < sizeof address) {
-    memcpy(address, text, (size_t)(slash - text));
-    address[slash - text] = '\0';
-    if (adit_ip_parse(address, &ip) == 0) {
-      return adit_cli_error(error, "%s: the prefix '%s' is not a number of bits; give %s/0..%d", text, slash + 1,
-                            address, ip.version == 4 ? 32 : 128);
-    }
-  }
-  const char *ipv6 = row->kind == ADIT_CLI_KIND_HOST ? "fdad:3::11/64" : "fdad:3::/64";
-  return adit_cli_error(error, "%s: not an address with a prefix length; write it like %s or %s", text, row->example,
-                        ipv6);
-}
-
-/* A host's address cannot be the first or the last of an IPv4 network: the kernel would take it and nobody reach it. */
-static int check_host(const char *text, adit_cidr cidr, struct adit_cli_error *error) {
-  static const adit_ip zero;
-  if (memcmp(cidr.ip.bytes, zero.bytes, sizeof zero.bytes) == 0) {
-    return adit_cli_error(error, "%s: the address that means none; give one of a host", text);
-  }
-  if (adit_ip_is_multicast(cidr.ip)) {
-    return adit_cli_error(error, "%s: a multicast or broadcast address; give one of a host", text);
-  }
-  if (cidr.ip.version != 4 || cidr.prefix > 30) return 0;
-  uint32_t ip = (uint32_t)cidr.ip.bytes[0] << 24 | (uint32_t)cidr.ip.bytes[1] << 16 | (uint32_t)cidr.ip.bytes[2] << 8 |
-                cidr.ip.bytes[3];
-  uint32_t host = ip & (UINT32_MAX >> cidr.prefix), all_ones = UINT32_MAX >> cidr.prefix;
-  if (host != 0 && host != all_ones) return 0;
-  uint32_t first = (ip & ~all_ones) + 1;
-  uint8_t bytes[4] = {(uint8_t)(first >> 24), (uint8_t)(first >> 16), (uint8_t)(first >> 8), (uint8_t)first};
-  char better[ADIT_ADDRESS_TEXT];
-  adit_ip_format(adit_ip_from_bytes(4, bytes), better);
-  return adit_cli_error(error, "%s: the %s address of that network; give a host's, such as %s/%u", text,
-                        host == 0 ? "first" : "broadcast", better, (unsigned)cidr.prefix);
-}
-
-static int add_cidr(const struct adit_cli_option *row, const char *text, struct adit_cli_cidrs *list,
-                    struct adit_cli_error *error) {
-  adit_cidr cidr;
-  if (adit_cidr_parse(text, &cidr) != 0) return explain_cidr(row, text, error);
-  if (row->kind == ADIT_CLI_KIND_HOST && check_host(text, cidr, error) != 0) return -EINVAL;
-  for (size_t i = 0; i < list->count; i++) {
-    if (adit_ip_equal(list->item[i].ip, cidr.ip) && list->item[i].prefix == cidr.prefix) return 0;
-  }
-  if (list->count == ADIT_CLI_LIST) {
-    return adit_cli_error(error, "%s: one too many; give at most %d", text, ADIT_CLI_LIST);
-  }
-  list->item[list->count++] = cidr;
-  return 0;
-}
-
-int adit_cli_option_set(const struct adit_cli_command *command, enum adit_cli_option_id id, const char *text,
-                        struct adit_cli_options *options, struct adit_cli_error *error) {
-  const struct adit_cli_option *row = &adit_cli_option_table[id];
-  void *field = (char *)options + row->offset;
-  int result = -EINVAL;
-  switch (row->kind) {
-  case ADIT_CLI_KIND_SET:
-    result = set_flag(row, text, field, error);
-    break;
-  case ADIT_CLI_KIND_NUMBER:
-    result = set_number(id == ADIT_CLI_MTU ? command->mtu_min : row->min, row->max, text, field, error);
-    break;
-  case ADIT_CLI_KIND_NAME:
-    result = set_name(row, text, field, error);
-    break;
-  case ADIT_CLI_KIND_PATH:
-    result = *text == '\0' ? adit_cli_error(error, "'': empty; give a file name such as %s", row->example) : 0;
-    if (result == 0) *(const char **)field = text;
-    break;
-  case ADIT_CLI_KIND_CHOICE:
-    result = set_choice(row, text, field, error);
-    break;
-  case ADIT_CLI_KIND_HOST:
-  case ADIT_CLI_KIND_NETWORK:
-    result = add_cidr(row, text, field, error);
-    break;
-  }
-  if (result == 0) options->given |= ADIT_CLI_BIT(id);
-  return result;
 }
 
 /* ---- questions -------------------------------------------------------------------------------------------------- */

@@ -40,6 +40,22 @@ enum adit_cli_option_id {
   ADIT_CLI_SWAP,
   ADIT_CLI_OUT,
   ADIT_CLI_SEED,
+  ADIT_CLI_UPSTREAM,
+  ADIT_CLI_ROUTE,
+  ADIT_CLI_BYPASS,
+  ADIT_CLI_INTERFACE,
+  ADIT_CLI_MARK,
+  ADIT_CLI_FAIL_CLOSED,
+  ADIT_CLI_DNS,
+  ADIT_CLI_DNS_CACHE,
+  ADIT_CLI_UDP,
+  ADIT_CLI_ICMP,
+  ADIT_CLI_CONNECT_TIMEOUT,
+  ADIT_CLI_IDLE_TIMEOUT,
+  ADIT_CLI_HALF_CLOSED_TIMEOUT,
+  ADIT_CLI_UDP_TIMEOUT,
+  ADIT_CLI_MAX_FLOWS,
+  ADIT_CLI_MEMORY,
   ADIT_CLI_CONFIG,
   ADIT_CLI_VERBOSE,
   ADIT_CLI_QUIET,
@@ -48,7 +64,7 @@ enum adit_cli_option_id {
 };
 
 /** A set of options has this bit for each. */
-#define ADIT_CLI_BIT(id) (UINT32_C(1) << (id))
+#define ADIT_CLI_BIT(id) (UINT64_C(1) << (id))
 
 /** What every command takes. */
 #define ADIT_CLI_COMMON_OPTIONS                                                                                        \
@@ -60,6 +76,14 @@ enum adit_cli_option_id {
   (ADIT_CLI_BIT(ADIT_CLI_DEV) | ADIT_CLI_BIT(ADIT_CLI_TAP) | ADIT_CLI_BIT(ADIT_CLI_BRIDGE) |                           \
    ADIT_CLI_BIT(ADIT_CLI_FD) | ADIT_CLI_BIT(ADIT_CLI_ADDRESS) | ADIT_CLI_BIT(ADIT_CLI_MTU) |                           \
    ADIT_CLI_BIT(ADIT_CLI_NO_OFFLOAD))
+
+/** What every command takes that relays. */
+#define ADIT_CLI_RELAY_OPTIONS                                                                                         \
+  (ADIT_CLI_BIT(ADIT_CLI_UPSTREAM) | ADIT_CLI_BIT(ADIT_CLI_INTERFACE) | ADIT_CLI_BIT(ADIT_CLI_MARK) |                  \
+   ADIT_CLI_BIT(ADIT_CLI_DNS) | ADIT_CLI_BIT(ADIT_CLI_DNS_CACHE) | ADIT_CLI_BIT(ADIT_CLI_UDP) |                        \
+   ADIT_CLI_BIT(ADIT_CLI_ICMP) | ADIT_CLI_BIT(ADIT_CLI_CONNECT_TIMEOUT) | ADIT_CLI_BIT(ADIT_CLI_IDLE_TIMEOUT) |        \
+   ADIT_CLI_BIT(ADIT_CLI_HALF_CLOSED_TIMEOUT) | ADIT_CLI_BIT(ADIT_CLI_UDP_TIMEOUT) |                                   \
+   ADIT_CLI_BIT(ADIT_CLI_MAX_FLOWS) | ADIT_CLI_BIT(ADIT_CLI_MEMORY))
 
 /** How `adit dump` prints a packet. */
 enum adit_cli_format {
@@ -73,6 +97,26 @@ enum adit_cli_offload {
   ADIT_CLI_OFFLOAD_DEFAULT, /**< what suits the command */
   ADIT_CLI_OFFLOAD_ON,
   ADIT_CLI_OFFLOAD_OFF
+};
+
+/** --udp. */
+enum adit_cli_udp { ADIT_CLI_UDP_ON, ADIT_CLI_UDP_OFF };
+
+/** --icmp. */
+enum adit_cli_icmp { ADIT_CLI_ICMP_DEFAULT, ADIT_CLI_ICMP_REPLY, ADIT_CLI_ICMP_RELAY, ADIT_CLI_ICMP_OFF };
+
+/** The modes of --dns. */
+enum adit_cli_dns_mode {
+  ADIT_CLI_DNS_DEFAULT, /**< what suits the command and the upstream */
+  ADIT_CLI_DNS_OFF,     /**< questions are datagrams like others */
+  ADIT_CLI_DNS_FAKE,    /**< names get addresses of ours */
+  ADIT_CLI_DNS_FORWARD  /**< one server answers all questions */
+};
+
+/** --dns. */
+struct adit_cli_dns {
+  enum adit_cli_dns_mode mode;
+  adit_endpoint server; /**< FORWARD: who answers */
 };
 
 /** Networks or addresses given, in order. */
@@ -89,8 +133,8 @@ struct adit_cli_command;
  */
 struct adit_cli_options {
   const struct adit_cli_command *command;
-  uint32_t given;     /**< set of ADIT_CLI_BIT: options that somebody gave */
-  uint32_t from_file; /**< those of them that the file gave */
+  uint64_t given;     /**< set of ADIT_CLI_BIT: options that somebody gave */
+  uint64_t from_file; /**< those of them that the file gave */
 
   const char *dev;               /**< --dev; NULL = the kernel chooses a name */
   const char *bridge;            /**< --bridge; NULL = none */
@@ -110,6 +154,23 @@ struct adit_cli_options {
   int offload;                   /**< --offload, --no-offload: enum adit_cli_offload */
   int verbosity;                 /**< --verbose: 1, --quiet: -1 */
 
+  const char *upstream;         /**< --upstream, a URL that can be read; may hold a password. NULL = direct:// */
+  const char *interface;        /**< --interface; NULL = none */
+  const char *dns_cache;        /**< --dns-cache; NULL = none */
+  struct adit_cli_cidrs route;  /**< --route; "default" stands as 0.0.0.0/0 and ::/0 */
+  struct adit_cli_cidrs bypass; /**< --bypass */
+  struct adit_cli_dns dns;      /**< --dns */
+  uint64_t mark;                /**< --mark; 0 = not given */
+  uint64_t connect_timeout;     /**< --connect-timeout, seconds; 0 = not given */
+  uint64_t idle_timeout;        /**< --idle-timeout, seconds; 0 = never, if its bit is in `given` */
+  uint64_t half_closed_timeout; /**< --half-closed-timeout, seconds; 0 = not given */
+  uint64_t udp_timeout;         /**< --udp-timeout, seconds; 0 = not given */
+  uint64_t max_flows;           /**< --max-flows; 0 = not given */
+  uint64_t memory;              /**< --memory, bytes; 0 = not given */
+  int fail_closed;              /**< --fail-closed: 1 */
+  int udp;                      /**< --udp: enum adit_cli_udp */
+  int icmp;                     /**< --icmp: enum adit_cli_icmp */
+
   char **operands;      /**< what stands beside the options; borrowed from argv */
   size_t operand_count; /**< their number, within the bounds of the command */
 
@@ -119,13 +180,17 @@ struct adit_cli_options {
 
 /** Kinds of values. */
 enum adit_cli_kind {
-  ADIT_CLI_KIND_SET,    /**< takes no argument: stores `value` in an int. In a file: true or false */
-  ADIT_CLI_KIND_NUMBER, /**< a decimal number from `min` to `max`, in a uint64_t */
-  ADIT_CLI_KIND_NAME,   /**< name of an interface, 1..15 bytes */
-  ADIT_CLI_KIND_PATH,   /**< name of a file */
-  ADIT_CLI_KIND_CHOICE, /**< one of `choices`; its index in an int */
-  ADIT_CLI_KIND_HOST,   /**< address and prefix of a host, appended to a struct adit_cli_cidrs */
-  ADIT_CLI_KIND_NETWORK /**< address and prefix of a network, appended to a struct adit_cli_cidrs */
+  ADIT_CLI_KIND_SET,     /**< takes no argument: stores `value` in an int. In a file: true or false */
+  ADIT_CLI_KIND_NUMBER,  /**< a decimal number from `min` to `max`, in a uint64_t */
+  ADIT_CLI_KIND_NAME,    /**< name of an interface, 1..15 bytes */
+  ADIT_CLI_KIND_PATH,    /**< name of a file */
+  ADIT_CLI_KIND_CHOICE,  /**< one of `choices`; its index in an int */
+  ADIT_CLI_KIND_HOST,    /**< address and prefix of a host, appended to a struct adit_cli_cidrs */
+  ADIT_CLI_KIND_NETWORK, /**< address and prefix of a network, appended to a struct adit_cli_cidrs */
+  ADIT_CLI_KIND_ROUTE,   /**< the same, or "default" for all of IPv4 and all of IPv6 */
+  ADIT_CLI_KIND_BYTES,   /**< a number from `min` to `max`, perhaps with K, M or G behind it, in a uint64_t */
+  ADIT_CLI_KIND_URL,     /**< an upstream, as adit_upstream_parse reads it; its text */
+  ADIT_CLI_KIND_DNS      /**< off, fake or forward:ADDRESS[:PORT], in a struct adit_cli_dns */
 };
 
 /** One row of the option table. */

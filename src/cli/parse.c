@@ -20,14 +20,15 @@ enum { LONG = 256 };
 /* The tables that getopt_long wants, for the options of one command. */
 struct grammar {
   struct option longs[ADIT_CLI_OPTION_IDS + 1];
-  char letters[2 * ADIT_CLI_OPTION_IDS + 2];
+  char letters[2 * ADIT_CLI_OPTION_IDS + 3];
 };
 
 static void grammar_init(struct grammar *grammar, const struct adit_cli_command *command) {
   memset(grammar, 0, sizeof *grammar);
   struct option *next = grammar->longs;
   char *letter = grammar->letters;
-  *letter++ = ':'; /* a missing argument is told from an unknown option */
+  if (command->operand_rest) *letter++ = '+'; /* the first operand ends the options */
+  *letter++ = ':';                            /* a missing argument is told from an unknown option */
   for (int id = 0; id < ADIT_CLI_OPTION_IDS; id++) {
     const struct adit_cli_option *row = &adit_cli_option_table[id];
     if (!(command->options & ADIT_CLI_BIT(id))) continue;
@@ -133,7 +134,7 @@ static int check_operands(const struct adit_cli_options *options, struct adit_cl
   if (options->operand_count < wanted) {
     return adit_cli_error(error, "%s is missing; %s", command->operand, command->operand_hint);
   }
-  if (options->operand_count > wanted) {
+  if (options->operand_count > wanted && !command->operand_rest) {
     return adit_cli_error(error, "%s: one argument too many; options begin with -- (see 'adit %s --help')",
                           options->operands[wanted], command->name);
   }
@@ -159,6 +160,27 @@ static int check_together(const struct adit_cli_options *options, struct adit_cl
   if (options->bridge != NULL && !may_be_tap) {
     return adit_cli_error(error, "%s %s: a bridge takes Ethernet frames only; add --tap",
                           adit_cli_option_spell(options, ADIT_CLI_BRIDGE, a, sizeof a), options->bridge);
+  }
+  if (options->dns_cache != NULL && options->dns.mode != ADIT_CLI_DNS_FAKE) {
+    return adit_cli_error(error, "%s %s: only names of --dns fake are kept; add --dns fake",
+                          adit_cli_option_spell(options, ADIT_CLI_DNS_CACHE, a, sizeof a), options->dns_cache);
+  }
+  static const enum adit_cli_option_id with_route[] = {ADIT_CLI_BYPASS, ADIT_CLI_FAIL_CLOSED};
+  for (size_t i = 0; i < sizeof with_route / sizeof with_route[0]; i++) {
+    if (!adit_cli_given(options, with_route[i]) || options->route.count > 0) continue;
+    return adit_cli_error(error, "%s: nothing is captured; add --route, for example --route default",
+                          adit_cli_option_spell(options, with_route[i], a, sizeof a));
+  }
+  if (options->route.count > 0 && (options->tap || options->bridge != NULL)) {
+    return adit_cli_error(error, "%s: routes lead into a TUN device; leave out --tap and --bridge",
+                          adit_cli_option_spell(options, ADIT_CLI_ROUTE, a, sizeof a));
+  }
+  for (size_t i = 0; options->mtu != 0 && options->mtu < 1280 && i < options->route.count; i++) {
+    if (options->route.item[i].ip.version != 6) continue;
+    return adit_cli_error(error,
+                          "%s %llu: too small to capture IPv6, which needs 1280 or more (RFC 8200); give a larger one, "
+                          "or --route 0.0.0.0/0 to leave IPv6 alone",
+                          adit_cli_option_spell(options, ADIT_CLI_MTU, a, sizeof a), (unsigned long long)options->mtu);
   }
   if (options->tap && options->mtu > ADIT_CLI_MTU_TAP) {
     return adit_cli_error(error, "%s %llu: out of range for a TAP device; give %llu..%d",

@@ -7,6 +7,7 @@
 #define ADIT_RUNTIME_APPLICATION_H
 
 #include "runtime/loop.h"
+#include "runtime/stats.h"
 
 #include <adit/stack.h>
 
@@ -30,6 +31,8 @@ struct adit_application {
   void (*echo)(void *state, const struct adit_echo *echo);
   /** Something happened to a watch of kind ADIT_WATCH_SOCKET; `events` as epoll tells (EPOLLIN, EPOLLHUP ...). */
   void (*socket)(void *state, struct adit_watch *watch, uint32_t events);
+  /** At the end of each turn, and after `stop`: what it has counted so far, for everybody (adit_worker_stats). */
+  void (*count)(void *state, uint64_t numbers[ADIT_STATS_APPLICATION]);
   /**
    * After the last packet, while the stack still exists: what is sent to flows here still goes out. Flows that are left
    * are aborted with the stack; nobody is called for them.

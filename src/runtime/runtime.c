@@ -4,8 +4,8 @@
  * Several workers as one thing.
  *
  * Workers share nothing but this struct, and of it only two atomics: how many still run, and the first error. A worker
- * that ends by itself stores its error if it is the first one and asks the others to stop; the last one that ends makes
- * the eventfd readable. All workers are made before the first one starts and freed after the last one was joined, so any
+ * that ends by itself stores its error if it is the first one and asks the others to stop; the last one that ends tells
+ * `ended` and makes the eventfd readable. All workers are made before the first one starts and freed after the last one was joined, so any
  * of them may be asked to stop at any time in between, started or not.
  */
 #include "runtime/runtime.h"
@@ -20,6 +20,8 @@
 struct adit_runtime {
   struct adit_stack_options stack;
   struct adit_log log;
+  void (*ended)(void *user, int error); /* NULL once a start has failed */
+  void *ended_user;
   int ended_fd;           /* eventfd; owned */
   atomic_uint running;    /* workers that have not ended, and one more while start is at work */
   atomic_int first_error; /* 0 = none */
@@ -34,6 +36,7 @@ static void keep_error(struct adit_runtime *runtime, int error) {
 
 static void one_less(struct adit_runtime *runtime) {
   if (atomic_fetch_sub(&runtime->running, 1) != 1) return;
+  if (runtime->ended) runtime->ended(runtime->ended_user, atomic_load(&runtime->first_error));
   uint64_t one = 1;
   ssize_t written = write(runtime->ended_fd, &one, sizeof one);
   (void)written; /* an eventfd takes the first write */
@@ -56,6 +59,8 @@ int adit_runtime_new(const struct adit_runtime_options *options, struct adit_run
   if (!made) return -ENOMEM;
   made->stack = *options->stack;
   made->log = options->log;
+  made->ended = options->ended;
+  made->ended_user = options->ended_user;
   made->workers = options->workers;
   int error = 0;
   made->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -100,6 +105,7 @@ int adit_runtime_start(struct adit_runtime *runtime) {
     keep_error(runtime, error);
     adit_runtime_stop(runtime);
     adit_runtime_join(runtime);
+    runtime->ended = NULL; /* no worker is left that could read it */
   }
   one_less(runtime);
   return error;

@@ -24,6 +24,12 @@ struct adit_runtime_options {
   const struct adit_application *application; /**< who answers */
   void *user;                                 /**< for its `start` */
   struct adit_log log;                        /**< all zero = silent */
+  /**
+   * After a start that succeeded, once: the last worker has ended, because it was asked to (0) or why. Runs in its thread,
+   * or inside the start when all have ended by then. Nothing of the runtime may be waited for in there. May be NULL.
+   */
+  void (*ended)(void *user, int error);
+  void *ended_user; /**< for `ended` */
 };
 
 /** Make a runtime with its workers. Returns 0 and `*runtime`, owned by the caller, or -EINVAL, -ENOMEM, -EMFILE. */

@@ -9,6 +9,9 @@
 #include <adit/stack.h>
 #include <stdatomic.h>
 
+/** Room for the numbers of an application. */
+#define ADIT_STATS_APPLICATION 16
+
 /** What a worker counts, or the sum over several. All members are 64-bit numbers. */
 struct adit_stats {
   struct adit_stack_stats stack; /**< what the stack counts: packets, bytes, flows, drops by reason */
@@ -17,6 +20,7 @@ struct adit_stats {
   uint64_t write_errors;         /**< packets lost because writing failed otherwise */
   uint64_t pool_empty;           /**< times that reading paused because there was no memory for a packet */
   uint64_t bursts;               /**< times that packets were read until none waited, or a burst's bound was reached */
+  uint64_t application[ADIT_STATS_APPLICATION]; /**< what its application counts, see `count` in application.h */
 };
 
 #define ADIT_STATS_WORDS (sizeof(struct adit_stats) / sizeof(uint64_t))

@@ -184,6 +184,8 @@ static int read_burst(struct adit_worker *worker) {
 static void publish(struct adit_worker *worker) {
   adit_stack_stats(worker->stack, &worker->stats.stack);
   worker->stats.device_drops = adit_device_dropped(worker->options.device);
+  if (worker->options.application->count)
+    worker->options.application->count(worker->state_of_application, worker->stats.application);
   adit_stats_publish(&worker->cell, &worker->stats);
 }
 
@@ -421,4 +423,8 @@ struct adit_loop *adit_worker_loop(struct adit_worker *worker) {
 
 const struct adit_log *adit_worker_log(const struct adit_worker *worker) {
   return worker->options.log;
+}
+
+void *adit_worker_state(const struct adit_worker *worker) {
+  return worker->state_of_application;
 }

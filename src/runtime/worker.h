@@ -67,4 +67,7 @@ struct adit_stack *adit_worker_stack(struct adit_worker *worker);
 struct adit_loop *adit_worker_loop(struct adit_worker *worker);
 const struct adit_log *adit_worker_log(const struct adit_worker *worker);
 
+/** The state that the application made, for who has something done in the worker's thread (adit_worker_call). */
+void *adit_worker_state(const struct adit_worker *worker);
+
 #endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * A whole tunnel in one object: device, workers, relay and upstream. For programs that want tun2socks inside.
+ *
+ * Process-wide state is never touched: no signals, limits, working directory or standard streams. Several tunnels may
+ * run in one process, and each may be started and stopped any number of times.
+ */
+#ifndef ADIT_TUNNEL_H
+#define ADIT_TUNNEL_H
+
+#include <adit/address.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+struct adit_tunnel;
+
+/** How much a message matters, most first. */
+enum adit_tunnel_level {
+  ADIT_TUNNEL_ERROR,   /**< something ended because of it */
+  ADIT_TUNNEL_WARNING, /**< something was lost; work goes on */
+  ADIT_TUNNEL_NOTICE,  /**< worth knowing once */
+  ADIT_TUNNEL_DEBUG    /**< for whoever looks for a fault */
+};
+
+/** How to make a tunnel. Set `size`, `upstream` and either `fds` or nothing; zero elsewhere is the default. */
+struct adit_tunnel_options {
+  size_t size;          /**< sizeof(struct adit_tunnel_options) */
+  const char *upstream; /**< direct://, reject://, socks5://[user:password@]host[:port], http://[...]host[:port] */
+
+  /* The device: fds that somebody opened, or a TUN of our own. Addresses and routes are the caller's affair. */
+  const int *fds;     /**< `queues` TUN fds, one a worker (Android, iOS, a parent process); copied */
+  bool own_fds;       /**< they are closed with the tunnel, and also when the start fails */
+  unsigned queues;    /**< number of `fds`, or of queues to open and workers to run; 0 = 1 */
+  const char *device; /**< without `fds`: name of the TUN to open; NULL = "adit%d" */
+  uint32_t mtu;       /**< of the device; 0 = 1500 */
+  bool no_offload;    /**< without `fds`: one packet of at most the MTU at a time */
+
+  /* What is relayed, and how. Texts as the options of `adit proxy` of the same names; NULL = their defaults. */
+  const char *udp;         /**< "on", "off" */
+  const char *dns;         /**< "off", "fake", "forward:ADDRESS[:PORT]" */
+  const char *dns_cache;   /**< file for "fake" */
+  const char *icmp;        /**< "reply", "relay", "off" */
+  const char *interface;   /**< every socket that goes out is bound to it */
+  uint32_t mark;           /**< SO_MARK of every socket that goes out */
+  const adit_cidr *answer; /**< what is relayed; copied; NULL = everything */
+  size_t answers;          /**< number of networks in `answer` */
+  uint32_t connect_ms;     /**< bound on connecting; 0 = 10 s */
+  uint32_t idle_ms;        /**< bound on silence of a connection; 0 = 2 h 4 min; UINT32_MAX = none */
+  uint32_t max_flows;      /**< bound on connections of one worker; 0 = 65536 */
+  size_t memory_bytes;     /**< bound on memory of one worker; 0 = 256 MiB */
+
+  /* Callbacks. Any may be NULL. They run in the tunnel's threads, and may call adit_tunnel_stop only. */
+  /** For every socket that goes out, before it is used (VpnService.protect); a negative errno refuses it. */
+  int (*protect)(void *user, int fd);
+  /** One message without newline, borrowed. `flow` is a connection's number, or 0. Several calls may run at once. */
+  void (*log)(void *user, enum adit_tunnel_level level, uint64_t flow, const char *text);
+  enum adit_tunnel_level log_level; /**< messages that matter less are not made; 0 = errors only */
+  /** Packets are read from now on. */
+  void (*ready)(void *user);
+  /** The last worker has ended: 0 as it was asked to, or why (-EIO and the like: the device is gone). Called once. */
+  void (*stopped)(void *user, int error);
+  void *user; /**< for the callbacks */
+};
+
+/** Room for the reason of a failed start. */
+#define ADIT_TUNNEL_REASON 512
+
+/**
+ * Make a tunnel and start it. Blocks while the upstream's host name is resolved.
+ * Returns 0 and `*tunnel`, owned by the caller; or a negative errno with a sentence in `reason` (ADIT_TUNNEL_REASON bytes,
+ * may be NULL) that says what, why and what to do; nothing is left then, and no callback follows.
+ */
+int adit_tunnel_start(const struct adit_tunnel_options *options, struct adit_tunnel **tunnel, char *reason);
+
+/** Ask it to stop. From any thread, callbacks included. Does not wait. */
+void adit_tunnel_stop(struct adit_tunnel *tunnel);
+
+/** Wait until it has ended. Returns as `stopped` tells. From any thread that is not the tunnel's. */
+int adit_tunnel_wait(struct adit_tunnel *tunnel);
+
+/** An fd that becomes readable when it has ended, for whoever waits in a loop of their own. Borrowed. */
+int adit_tunnel_fd(const struct adit_tunnel *tunnel);
+
+/** Stop, wait and free. NULL is allowed. Not from a callback. */
+void adit_tunnel_free(struct adit_tunnel *tunnel);
+
+/** The device's name as the kernel knows it. Borrowed. */
+const char *adit_tunnel_device(const struct adit_tunnel *tunnel);
+
+/** Counters since the start, summed over all workers. */
+struct adit_tunnel_stats {
+  size_t size;              /**< sizeof(struct adit_tunnel_stats), set by the caller */
+  uint64_t packets_in;      /**< read from the device */
+  uint64_t packets_out;     /**< written to it */
+  uint64_t bytes_in;        /**< of these packets */
+  uint64_t bytes_out;       /**< of these packets */
+  uint64_t packets_dropped; /**< read and not understood, or not wanted */
+  uint64_t flows_open;      /**< now */
+  uint64_t flows_relayed;   /**< connections that the far end answered */
+  uint64_t flows_failed;    /**< connections that it did not */
+  uint64_t flows_limited;   /**< refused because of `max_flows` or `memory_bytes` */
+  uint64_t udp_sessions;    /**< begun */
+  uint64_t dns_questions;   /**< answered here (forward, fake) */
+  uint64_t payload_up;      /**< bytes from clients to the outside */
+  uint64_t payload_down;    /**< bytes from the outside to clients */
+};
+
+/** Fill `stats`. From any thread. Returns 0 or -EINVAL for a size that is not known. */
+int adit_tunnel_stats(const struct adit_tunnel *tunnel, struct adit_tunnel_stats *stats);
+
+/** One relayed connection. */
+struct adit_tunnel_flow {
+  uint64_t id;          /**< as in messages; unique within its worker */
+  unsigned worker;      /**< from 0 */
+  adit_endpoint client; /**< who connected */
+  adit_endpoint target; /**< to whom */
+  const char *name;     /**< the target's name where it is known (dns "fake"), or NULL; borrowed */
+  bool connected;       /**< the far end has answered */
+  uint64_t bytes_up;    /**< so far */
+  uint64_t bytes_down;  /**< so far */
+  uint64_t age_ms;      /**< since the SYN */
+};
+
+/**
+ * Tell every connection to `each`, in the calling thread, from a copy that each worker makes.
+ * Returns 0, -ESHUTDOWN when the tunnel has ended, -ENOMEM. From any thread that is not the tunnel's.
+ */
+int adit_tunnel_flows(struct adit_tunnel *tunnel, void (*each)(void *user, const struct adit_tunnel_flow *flow),
+                      void *user);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The adit authors
+ *
+ * What the files of src/relay share: the relay of one worker, and what each file does for the others.
+ */
+#ifndef ADIT_RELAY_STATE_H
+#define ADIT_RELAY_STATE_H
+
+#include "relay/relay.h"
+#include "runtime/log.h"
+#include "runtime/worker.h"
+
+struct adit_tcp_session;
+struct adit_udp_sessions;
+struct adit_dns;
+struct adit_fake;
+struct adit_resolver;
+struct adit_pings;
+
+/**
+ * Anything that waits for a socket begins with this, so that the one `socket` function of the application finds out what
+ * it is: `watch` is what the loop hands back.
+ */
+struct adit_relay_socket {
+  struct adit_watch watch;
+  void (*ready)(struct adit_relay_socket *socket, uint32_t events); /**< as epoll tells */
+};
+
+/** Whether a SOCKS5 server takes greeting, authentication and request in one go. */
+enum adit_socks5_manner {
+  ADIT_SOCKS5_UNKNOWN, /**< no server has answered yet: all in one go, but with less patience */
+  ADIT_SOCKS5_AT_ONCE, /**< it has done so before */
+  ADIT_SOCKS5_IN_STEPS /**< it has not: each message waits for the answer to the one before */
+};
+
+/** The relay of one worker. Its thread's own. */
+struct adit_relay {
+  const struct adit_relay_options *options; /**< borrowed */
+  struct adit_worker *worker;
+  struct adit_stack *stack;
+  struct adit_loop *loop;
+  const struct adit_log *log;
+  struct adit_log_limit upstream_limit; /**< for messages about the upstream */
+  struct adit_log_limit socket_limit;   /**< for messages about sockets that cannot be made */
+  struct adit_log_limit flow_limit;     /**< for messages about too many connections */
+  enum adit_socks5_manner manner;       /**< connector.c: how this upstream wants to be spoken to */
+  enum adit_relay_icmp icmp;            /**< as the options say, the default resolved */
+  struct adit_tcp_session *sessions;    /**< list of all relayed connections; tcp.c */
+  uint32_t session_count;
+  struct adit_udp_sessions *udp;   /**< udp.c */
+  struct adit_dns *dns;            /**< dns_forward.c; NULL unless FORWARD */
+  struct adit_fake *fake;          /**< dns_fake.c; NULL unless FAKE */
+  struct adit_resolver *resolver;  /**< resolve.c; NULL unless FAKE with a direct upstream */
+  struct adit_pings *pings;        /**< ping.c; NULL unless RELAY */
+  struct adit_relay_stats stats;
+};
+
+/** Where a connection is to go: an address, or a name with a port for an upstream that resolves names. */
+struct adit_target {
+  adit_endpoint endpoint; /**< version 0 when there is only a name */
+  const char *name;       /**< host name, borrowed; NULL when there is only an address */
+  uint8_t prefer;         /**< with a name: the family that the client uses, 4 or 6; 0 = any */
+  bool associate;         /**< socks5 only: no connection but a relay for datagrams (RFC 1928, UDP ASSOCIATE) */
+};
+
+/* ---- outside.c: sockets to the outside; the only place that makes them, so that none loops back into the device ---- */
+
+/**
+ * A non-blocking, close-on-exec socket with mark, interface and protection as the options say.
+ * `domain` AF_INET or AF_INET6, `type` SOCK_STREAM, SOCK_DGRAM or SOCK_RAW, `protocol` 0 or IPPROTO_ICMP and the like.
+ * Returns the fd, owned by the caller, or a negative errno.
+ */
+int adit_outside_socket(const struct adit_relay *relay, int domain, int type, int protocol);
+
+/** Endpoint to sockaddr. Returns its length. */
+unsigned adit_outside_sockaddr(adit_endpoint endpoint, void *sockaddr_storage);
+
+/** sockaddr to endpoint; an IPv4-mapped IPv6 address becomes IPv4. */
+adit_endpoint adit_outside_endpoint(const void *sockaddr_storage);
+
+/* ---- connector.c: one connection through the upstream, from nothing to "the far end has answered" ---- */
+
+struct adit_connect;
+
+/** What becomes of a connection attempt; exactly one of them is called, once, from the loop, never from start. */
+struct adit_connect_events {
+  /**
+   * The far end has answered. `fd` is now the callee's, and watched by nobody. What the far end may have said already
+   * waits in it: nothing of an upstream's answer is left there, and nothing of the far end's bytes was taken out.
+   */
+  void (*done)(void *user, int fd);
+  /**
+   * Instead of `done`, for a target that says `associate`: `fd` is the control connection, likewise the callee's, and
+   * `relay` is where datagrams go, as the proxy says: version 0 when it gave a name.
+   */
+  void (*associated)(void *user, int fd, adit_endpoint relay);
+  /**
+   * It did not work. `how` is what the client should see (ADIT_REFUSE_*), `silent` that it should see nothing (it will
+   * time out by itself, as without a relay); `why` is a sentence for the log, borrowed.
+   */
+  void (*failed)(void *user, enum adit_refusal how, bool silent, const char *why);
+};
+
+/**
+ * Begin to connect to `target` (copied). Returns 0 and `*connect`, valid until one of the events or the cancel;
+ * or a negative errno (-EMFILE, -ENOBUFS, -ENOMEM, -ENETUNREACH ...), then there is no event.
+ */
+int adit_connect_start(struct adit_relay *relay, const struct adit_target *target,
+                       const struct adit_connect_events *events, void *user, struct adit_connect **connect);
+
+/** Give it up; no event follows. */
+void adit_connect_cancel(struct adit_connect *connect);
+
+/* ---- tcp.c: flows to sockets ---- */
+void adit_tcp_syn(struct adit_relay *relay, struct adit_flow *flow);
+void adit_tcp_stop(struct adit_relay *relay);
+/** What is known of a connection. Borrowed until the callback returns. */
+struct adit_tcp_view {
+  uint64_t id; /**< of the flow */
+  adit_endpoint client;
+  adit_endpoint target; /**< as the client wrote it */
+  const char *name;     /**< what its address stands for (FAKE), or NULL */
+  bool connected;       /**< the far end has answered */
+  uint64_t bytes_up;
+  uint64_t bytes_down;
+  uint64_t age_ns; /**< since the SYN */
+};
+/** Tell all relayed connections; `relay->session_count` of them. In the worker's thread. */
+void adit_tcp_each(const struct adit_relay *relay, void (*each)(void *user, const struct adit_tcp_view *view),
+                   void *user);
+
+/* ---- udp.c, udp_socks5.c: datagrams to sockets ---- */
+int adit_udp_start(struct adit_relay *relay);
+void adit_udp_datagram(struct adit_relay *relay, const struct adit_datagram *datagram);
+void adit_udp_stop(struct adit_relay *relay);
+
+/* ---- dns_forward.c ---- */
+int adit_dns_start(struct adit_relay *relay);
+/** A question over UDP. */
+void adit_dns_datagram(struct adit_relay *relay, const struct adit_datagram *datagram);
+/** A client connects to port 53: it is answered here, whomever it wanted. */
+void adit_dns_syn(struct adit_relay *relay, struct adit_flow *flow);
+void adit_dns_stop(struct adit_relay *relay);
+
+/* ---- dns_fake.c ---- */
+int adit_fake_start(struct adit_relay *relay);
+/** A question over UDP, answered with addresses of ours. */
+void adit_fake_datagram(struct adit_relay *relay, const struct adit_datagram *datagram);
+/** A question over TCP on port 53. */
+void adit_fake_syn(struct adit_relay *relay, struct adit_flow *flow);
+/** Whether `ip` lies in the pools. */
+bool adit_fake_is_ours(const struct adit_relay *relay, adit_ip ip);
+/**
+ * The name behind one of our addresses, borrowed until the next call; NULL when it was never handed out. The address is
+ * not given to another name for the next minute, so that there is time for adit_fake_hold.
+ */
+const char *adit_fake_name(const struct adit_relay *relay, adit_ip ip);
+/** A flow or session begins, or ends, to use the address: it is not given to another name meanwhile. */
+void adit_fake_hold(struct adit_relay *relay, adit_ip ip);
+void adit_fake_release(struct adit_relay *relay, adit_ip ip);
+void adit_fake_stop(struct adit_relay *relay);
+
+/* ---- ping.c ---- */
+int adit_ping_start(struct adit_relay *relay);
+void adit_ping_echo(struct adit_relay *relay, const struct adit_echo *echo);
+void adit_ping_stop(struct adit_relay *relay);
+
+#endif
