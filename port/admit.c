@@ -53,7 +53,8 @@ static bool shrinks_window(const struct tcp_pcb *pcb, const struct tcp_hdr *head
          (u32_t)SND_WND_SCALE(pcb, header->wnd) < pcb->snd_wnd;
 }
 
-err_t adit_port_admit_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_bytes, const struct pbuf *data) {
+err_t adit_port_admit_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_bytes,
+                              const struct pbuf *data) {
   if (pcb->state == LISTEN || pcb->state == TIME_WAIT) return ERR_OK;
   if (option_bytes > 0) blank_options((u8_t *)(header + 1), option_bytes);
   if (pcb->state >= ESTABLISHED && shrinks_window(pcb, header)) pcb->snd_wl1--; /* so that it counts as newer */

@@ -31,7 +31,8 @@ u32_t *adit_port_note_segment(const struct tcp_hdr *header, const struct tcp_pcb
  * header. May change the options. Returns ERR_OK, or ERR_VAL to have it dropped.
  */
 err_t adit_port_admit_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_bytes, const struct pbuf *data);
-#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, optlen, opt1len, opt2, p) adit_port_admit_segment(pcb, header, optlen, p)
+#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, optlen, opt1len, opt2, p)                                              \
+  adit_port_admit_segment(pcb, header, optlen, p)
 
 /** Every address is on the link: whoever sends to us over Ethernet is asked for by neighbour discovery. */
 const ip6_addr_t *adit_port_next_hop6(const ip6_addr_t *destination);

@@ -25,7 +25,7 @@
 #define MEM_ALIGNMENT 8
 #define LWIP_SUPPORT_CUSTOM_PBUF 1
 #define PBUF_POOL_BUFSIZE 1600 /* unused: received packets are custom pbufs */
-#define PBUF_LINK_HLEN 16 /* the Ethernet header, padded so that what follows stays aligned */
+#define PBUF_LINK_HLEN 16      /* the Ethernet header, padded so that what follows stays aligned */
 #define ETH_PAD_SIZE 0
 
 /* ---- IP: packets are parsed, verified and reassembled before lwIP sees them; TCP is never fragmented ---- */
@@ -64,16 +64,16 @@
 #define LWIP_ARP 1
 #define LWIP_ETHERNET 1
 #define ARP_QUEUEING 1
-#define ARP_QUEUE_LEN 128     /* packets for one neighbour: all fragments of the largest datagram at an MTU of 576 */
-#define PBUF_NEEDS_COPY(p) 1  /* what waits for a neighbour may outlive the data that a flow has lent */
+#define ARP_QUEUE_LEN 128    /* packets for one neighbour: all fragments of the largest datagram at an MTU of 576 */
+#define PBUF_NEEDS_COPY(p) 1 /* what waits for a neighbour may outlive the data that a flow has lent */
 #define ARP_TABLE_SIZE 120
 #define ETHARP_SUPPORT_STATIC_ENTRIES 0
 
 /* ---- TCP ---- */
 #define LWIP_TCP 1
 #define LWIP_WND_SCALE 1
-#define TCP_RCV_SCALE 9      /* windows of up to 32 MiB in steps of 512 bytes */
-#define TCP_MSS 65495        /* no bound of its own: the MTU decides */
+#define TCP_RCV_SCALE 9 /* windows of up to 32 MiB in steps of 512 bytes */
+#define TCP_MSS 65495   /* no bound of its own: the MTU decides */
 #define TCP_CALCULATE_EFF_SEND_MSS 1
 #define TCP_WND adit_port_window()          /* of this stack (adit_stack_options.window_bytes) */
 #define TCP_SND_BUF adit_port_send_buffer() /* of this stack (adit_stack_options.send_bytes) */
@@ -84,7 +84,8 @@
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1 /* the preprocessor cannot compare the two above; adit_stack_new does */
 #define TCP_OVERSIZE 0                   /* data is lent, not copied: there is nothing to append to */
 #define TCP_QUEUE_OOSEQ 1
-#define TCP_OOSEQ_PBUFS_LIMIT(pcb) adit_port_out_of_order() /* so that tiny segments do not cost many times the window */
+#define TCP_OOSEQ_PBUFS_LIMIT(pcb)                                                                                     \
+  adit_port_out_of_order()   /* so that tiny segments do not cost many times the window */
 #define TCP_LISTEN_BACKLOG 0 /* the parked SYNs in src/stack/syn.c are the backlog */
 #define LWIP_TCP_KEEPALIVE 1
 #define LWIP_TCP_TIMESTAMPS 0
@@ -110,7 +111,7 @@
 #define HTTPD_MAX_RETRIES 240 /* polls, one in four slow ticks, so 96 s, without any progress */
 #define HTTPD_LIMIT_SENDING_TO_2MSS 0
 /* Whole multiples of the MSS, as long as a segment may be: what is left over would go out as a small one each time. */
-#define HTTPD_MAX_WRITE_LEN(pcb) ((65535 - 114) / tcp_mss(pcb) * tcp_mss(pcb))
+#define HTTPD_MAX_WRITE_LEN(pcb) (LWIP_MAX((65535 - 114) / tcp_mss(pcb), 1) * tcp_mss(pcb))
 
 /* ---- checksums: verified before lwIP sees a packet, made by src/stack or by whoever takes the packet ---- */
 #define CHECKSUM_CHECK_IP 0

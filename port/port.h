@@ -18,17 +18,17 @@ struct adit_port;
 
 /** What the port has to know of a stack. */
 struct adit_port_options {
-  void *user;           /**< for the callbacks */
+  void *user; /**< for the callbacks */
   /** A frame or packet that lwIP sends, borrowed until the return. Its transport checksum is not computed. `mss` is the
    * payload of one segment when it is TCP; `link` is the length of the Ethernet header before the IP header, 0 or 14. */
   void (*output)(void *user, struct pbuf *packet, unsigned link, uint16_t mss);
-  uint8_t secret[16];   /**< key of all hashes, seed of all randomness */
+  uint8_t secret[16]; /**< key of all hashes, seed of all randomness */
   uint64_t now_ns;
-  uint32_t mtu;         /**< of the link */
+  uint32_t mtu;           /**< of the link */
   uint32_t segment_limit; /**< longest IP packet that `output` cuts by the MSS; 0 = it cuts none */
-  uint32_t window_bytes; /**< receive window of a flow */
-  uint32_t send_bytes;  /**< send buffer of a flow */
-  size_t budget_bytes;  /**< bound on memory */
+  uint32_t window_bytes;  /**< receive window of a flow */
+  uint32_t send_bytes;    /**< send buffer of a flow */
+  size_t budget_bytes;    /**< bound on memory */
   bool ethernet;
   uint8_t mac[6];
 };

@@ -21,7 +21,8 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/sys.h"
 
-_Static_assert(sizeof((struct adit_port_options){0}.secret) == crypto_shorthash_KEYBYTES, "the secret is a SipHash key");
+_Static_assert(sizeof((struct adit_port_options){0}.secret) == crypto_shorthash_KEYBYTES,
+               "the secret is a SipHash key");
 
 extern char lwip_stack_begin[] __asm__("__start_lwip_stack") __attribute__((visibility("hidden")));
 extern char lwip_stack_end[] __asm__("__stop_lwip_stack") __attribute__((visibility("hidden")));

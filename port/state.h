@@ -15,12 +15,12 @@ struct adit_port_block;
 
 struct adit_port {
   struct adit_port_options options;
-  char *image;                /**< copy of the section lwip_stack */
+  char *image; /**< copy of the section lwip_stack */
   uint64_t now_ns;
-  uint64_t random_count;      /**< random numbers drawn */
+  uint64_t random_count; /**< random numbers drawn */
   uint64_t retransmissions;
-  size_t memory_bytes;        /**< in use, block headers included */
-  uint64_t sound;             /**< allocations that are still to go well before `failing` ones fail (tests) */
+  size_t memory_bytes; /**< in use, block headers included */
+  uint64_t sound;      /**< allocations that are still to go well before `failing` ones fail (tests) */
   uint64_t failing;
   struct adit_port_block *free_blocks[ADIT_PORT_SIZES];
   struct netif netif;

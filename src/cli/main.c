@@ -22,7 +22,11 @@ static void print_help(const struct adit_cli_command *command, FILE *out) {
           command->operand != NULL ? command->operand : "", command->details);
   adit_cli_options_help(command, out);
   if (command->examples != NULL) fprintf(out, "\nExample:\n%s\n", command->examples);
-  fprintf(out, "\nExit status: 0 done, 1 failed, 2 wrong usage. See also adit-%s(1).\n", command->name);
+  fprintf(out, "\nExit status: %s. See also adit-%s(1).\n",
+          command->operand_rest
+              ? "the command's; 127 it was not found, 126 it cannot be run, 1 adit failed, 2 wrong usage"
+              : "0 done, 1 failed, 2 wrong usage",
+          command->name);
 }
 
 /* What was asked for has been printed: whether it arrived. */

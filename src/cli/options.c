@@ -262,6 +262,15 @@ const struct adit_cli_option adit_cli_option_table[ADIT_CLI_OPTION_IDS] = {
                             .max = 16777216,
                             .help = "most connections at a time for each queue; one more is refused\n"
                                     "(default: 65536)"},
+    [ADIT_CLI_MAX_UDP] = {.name = "max-udp",
+                          .kind = ADIT_CLI_KIND_NUMBER,
+                          .offset = FIELD(max_udp),
+                          .argument = "N",
+                          .example = "1000",
+                          .min = 1,
+                          .max = 16777216,
+                          .help = "most senders of datagrams at a time for each queue; the one silent\n"
+                                  "longest makes room for one more (default: 4096)"},
     [ADIT_CLI_MEMORY] = {.name = "memory",
                          .kind = ADIT_CLI_KIND_BYTES,
                          .offset = FIELD(memory),
@@ -376,7 +385,12 @@ static void print_row(const struct adit_cli_option *row, FILE *out) {
   int width = snprintf(forms, sizeof forms, "  %c%c%c --%s%s%s", row->letter ? '-' : ' ',
                        row->letter ? row->letter : ' ', row->letter ? ',' : ' ', row->name,
                        row->argument != NULL ? " " : "", row->argument != NULL ? row->argument : "");
-  fprintf(out, "%s%*s", forms, width < COLUMN ? COLUMN - width : 1, "");
+  if (width >= COLUMN) {
+    fprintf(out, "%s\n", forms);
+    width = 0;
+    forms[0] = '\0';
+  }
+  fprintf(out, "%s%*s", forms, COLUMN - width, "");
   for (const char *line = row->help; line != NULL;) {
     const char *end = strchr(line, '\n');
     fprintf(out, "%.*s\n", end != NULL ? (int)(end - line) : (int)strlen(line), line);

@@ -55,6 +55,7 @@ enum adit_cli_option_id {
   ADIT_CLI_HALF_CLOSED_TIMEOUT,
   ADIT_CLI_UDP_TIMEOUT,
   ADIT_CLI_MAX_FLOWS,
+  ADIT_CLI_MAX_UDP,
   ADIT_CLI_MEMORY,
   ADIT_CLI_CONFIG,
   ADIT_CLI_VERBOSE,
@@ -83,7 +84,7 @@ enum adit_cli_option_id {
    ADIT_CLI_BIT(ADIT_CLI_DNS) | ADIT_CLI_BIT(ADIT_CLI_DNS_CACHE) | ADIT_CLI_BIT(ADIT_CLI_UDP) |                        \
    ADIT_CLI_BIT(ADIT_CLI_ICMP) | ADIT_CLI_BIT(ADIT_CLI_CONNECT_TIMEOUT) | ADIT_CLI_BIT(ADIT_CLI_IDLE_TIMEOUT) |        \
    ADIT_CLI_BIT(ADIT_CLI_HALF_CLOSED_TIMEOUT) | ADIT_CLI_BIT(ADIT_CLI_UDP_TIMEOUT) |                                   \
-   ADIT_CLI_BIT(ADIT_CLI_MAX_FLOWS) | ADIT_CLI_BIT(ADIT_CLI_MEMORY))
+   ADIT_CLI_BIT(ADIT_CLI_MAX_FLOWS) | ADIT_CLI_BIT(ADIT_CLI_MAX_UDP) | ADIT_CLI_BIT(ADIT_CLI_MEMORY))
 
 /** How `adit dump` prints a packet. */
 enum adit_cli_format {
@@ -166,6 +167,7 @@ struct adit_cli_options {
   uint64_t half_closed_timeout; /**< --half-closed-timeout, seconds; 0 = not given */
   uint64_t udp_timeout;         /**< --udp-timeout, seconds; 0 = not given */
   uint64_t max_flows;           /**< --max-flows; 0 = not given */
+  uint64_t max_udp;             /**< --max-udp; 0 = not given */
   uint64_t memory;              /**< --memory, bytes; 0 = not given */
   int fail_closed;              /**< --fail-closed: 1 */
   int udp;                      /**< --udp: enum adit_cli_udp */

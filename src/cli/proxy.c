@@ -4,9 +4,9 @@
  * `adit proxy`: every connection that enters the device leaves through an upstream.
  *
  * Order: signals are turned into an fd before any thread is made; the upstream's name is looked up before anything is
- * captured; device; runtime with the relay as its application; routes into the device; then this thread only waits. Release
- * is in reverse, but that the capture ends after the relay, so that nothing slips past it. The device goes last, and with
- * it everything that was configured.
+ * captured; device; runtime with the relay as its application; routes into the device; then this thread only waits.
+ * Release is in reverse, but that the capture ends after the relay, so that nothing slips past it. The device goes
+ * last, and with it everything that was configured.
  */
 #include "cli/capture.h"
 #include "cli/commands.h"

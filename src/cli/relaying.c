@@ -3,7 +3,8 @@
  *
  * From options of the command line to options of the relay.
  *
- * Each worker has its own numbers and adds them to the sum when it ends, which is the only moment at which workers meet.
+ * Each worker has its own numbers and adds them to the sum when it ends, which is the only moment at which workers
+ * meet.
  */
 #include "cli/relaying.h"
 
@@ -99,6 +100,7 @@ enum adit_cli_status adit_cli_relaying_init(const struct adit_cli_options *optio
   relay->half_closed_ms = milliseconds(options->half_closed_timeout);
   relay->udp_idle_ms = milliseconds(options->udp_timeout);
   relay->max_flows = (uint32_t)options->max_flows;
+  relay->max_udp = (uint32_t)options->max_udp;
   relay->mark = (uint32_t)options->mark;
   if (relay->mark == 0 && options->route.count > 0) relay->mark = ADIT_ROUTES_MARK;
   relay->interface = options->interface;
@@ -116,8 +118,8 @@ clear:
   return status;
 }
 
-enum adit_cli_status adit_cli_relaying_names(const struct adit_cli_options *options,
-                                             struct adit_cli_relaying *relaying, const adit_ip *excepts, size_t count) {
+enum adit_cli_status adit_cli_relaying_names(const struct adit_cli_options *options, struct adit_cli_relaying *relaying,
+                                             const adit_ip *excepts, size_t count) {
   struct timespec now;
   if (relaying->relay.dns != ADIT_RELAY_DNS_FAKE) return ADIT_CLI_DONE;
   clock_gettime(CLOCK_MONOTONIC, &now);

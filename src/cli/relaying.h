@@ -24,15 +24,14 @@ struct adit_cli_relaying {
  * before anything is captured). Strings are borrowed from the options.
  * Returns ADIT_CLI_DONE and `*relaying`, to be freed; or the exit status, with the reason said.
  */
-enum adit_cli_status adit_cli_relaying_init(const struct adit_cli_options *options,
-                                            struct adit_cli_relaying *relaying);
+enum adit_cli_status adit_cli_relaying_init(const struct adit_cli_options *options, struct adit_cli_relaying *relaying);
 
 /**
- * Make the table of names that --dns fake needs, with the file of --dns-cache; nothing for other modes. The addresses in
- * `excepts` are not given out. Between init and the start of the workers. Returns ADIT_CLI_DONE, or the exit status.
+ * Make the table of names that --dns fake needs, with the file of --dns-cache; nothing for other modes. The addresses
+ * in `excepts` are not given out. Between init and the start of the workers. Returns ADIT_CLI_DONE, or the exit status.
  */
-enum adit_cli_status adit_cli_relaying_names(const struct adit_cli_options *options,
-                                             struct adit_cli_relaying *relaying, const adit_ip *excepts, size_t count);
+enum adit_cli_status adit_cli_relaying_names(const struct adit_cli_options *options, struct adit_cli_relaying *relaying,
+                                             const adit_ip *excepts, size_t count);
 
 /** Forget it, password included; the names are written to their file. After the workers have ended. */
 void adit_cli_relaying_free(struct adit_cli_relaying *relaying);

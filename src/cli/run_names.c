@@ -60,8 +60,10 @@ static adit_ip nobody(const struct adit_cli_cidrs *address) {
   adit_cidr first = address->item[0];
   adit_ip ip = adit_serve_example(first, &first.ip, 1);
   if (ip.version != 0) return ip;
-  ip = first.ip; /* a network of one address: any other goes through the default route */
-  ip.bytes[adit_ip_length(ip) - 1] ^= 1;
+  /* At the end of its network: the one before. In a network of one or two: the neighbour, if by the default route. */
+  ip = first.ip;
+  uint8_t *last = &ip.bytes[adit_ip_length(ip) - 1];
+  *last = (uint8_t)(first.prefix < 8 * adit_ip_length(ip) - 1 ? *last - 1 : *last ^ 1);
   return ip;
 }
 

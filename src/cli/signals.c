@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * SIGINT and SIGTERM as something to wait for, so that a command ends in order.
+ * SIGINT, SIGTERM and SIGHUP as something to wait for, so that a command ends in order.
  */
 #include "cli/signals.h"
 
@@ -16,6 +16,9 @@ int adit_cli_signals_open(void) {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  struct sigaction hangup;
+  if (sigaction(SIGHUP, NULL, &hangup) != 0) return -errno;
+  if (hangup.sa_handler != SIG_IGN) sigaddset(&set, SIGHUP); /* nohup(1) */
   int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
   if (error != 0) return -error;
   if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) return -errno;

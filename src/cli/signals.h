@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * SIGINT and SIGTERM as something to wait for, so that a command ends in order.
+ * SIGINT, SIGTERM and SIGHUP as something to wait for, so that a command ends in order.
  */
 #ifndef ADIT_CLI_SIGNALS_H
 #define ADIT_CLI_SIGNALS_H
 
 /**
- * From now on SIGINT and SIGTERM make the returned fd readable (signalfd(2)) instead of ending the process. They are
- * blocked for the calling thread and every thread it makes later, so call this before making any. SIGPIPE is ignored:
- * writing to a closed pipe returns EPIPE.
+ * From now on SIGINT, SIGTERM and, unless it was ignored, SIGHUP make the returned fd readable (signalfd(2)) instead of
+ * ending the process. They are blocked for the calling thread and every thread it makes later, so call this before making
+ * any. SIGPIPE is ignored: writing to a closed pipe returns EPIPE.
  * Returns the fd, owned by the caller, non-blocking and close-on-exec; or a negative errno.
  */
 int adit_cli_signals_open(void);

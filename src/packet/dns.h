@@ -9,19 +9,19 @@
 #include <adit/address.h>
 
 enum {
-  ADIT_DNS_HEADER = 12,   /**< bytes before the question */
-  ADIT_DNS_TEXT = 1025,   /**< room for any name as text, terminating zero included: four characters a byte */
-  ADIT_DNS_PLAIN = 512,   /**< longest answer over UDP for who does not say otherwise (RFC 1035, 4.2.1) */
-  ADIT_DNS_EDNS = 1232,   /**< the datagram that we take: what fits into the smallest IPv6 packet */
+  ADIT_DNS_HEADER = 12,    /**< bytes before the question */
+  ADIT_DNS_TEXT = 1025,    /**< room for any name as text, terminating zero included: four characters a byte */
+  ADIT_DNS_PLAIN = 512,    /**< longest answer over UDP for who does not say otherwise (RFC 1035, 4.2.1) */
+  ADIT_DNS_EDNS = 1232,    /**< the datagram that we take: what fits into the smallest IPv6 packet */
   ADIT_DNS_LONGEST = 65535 /**< longest message over TCP */
 };
 
 /** Numbers that arpa/nameser.h lacks. */
 enum {
-  ADIT_DNS_TYPE_SVCB = 64,   /**< RFC 9460 */
-  ADIT_DNS_TYPE_HTTPS = 65,  /**< RFC 9460 */
-  ADIT_DNS_OPCODE_DSO = 6,   /**< RFC 8490 */
-  ADIT_DNS_BADVERS = 16      /**< RFC 6891, 9 */
+  ADIT_DNS_TYPE_SVCB = 64,  /**< RFC 9460 */
+  ADIT_DNS_TYPE_HTTPS = 65, /**< RFC 9460 */
+  ADIT_DNS_OPCODE_DSO = 6,  /**< RFC 8490 */
+  ADIT_DNS_BADVERS = 16     /**< RFC 6891, 9 */
 };
 
 /** What kind of message it is. */

@@ -11,11 +11,11 @@
  * Answers of a proxy are looked at in the socket (MSG_PEEK), and only what belongs to the answer is taken out: what the
  * far end says right behind it stays there, for whoever gets the socket. No buffer is kept for it.
  *
- * A SOCKS5 server is first asked for everything at once (socks5.c says why). Some lose what comes behind the message that
- * they are reading, and wait. So as long as nothing is known of a server (ADIT_SOCKS5_UNKNOWN) there is less patience: one
- * that closes, answers out of step, or stays silent for longer than GRACE is asked again, step by step, over a new
- * connection; if that works it is remembered. A slow target can look the same; then the connection is made twice, once in
- * the life of the relay, and steps are taken that need not be.
+ * A SOCKS5 server is first asked for everything at once (socks5.c says why). Some lose what comes behind the message
+ * that they are reading, and wait. So as long as nothing is known of a server (ADIT_SOCKS5_UNKNOWN) there is less
+ * patience: one that closes, answers out of step, or stays silent for longer than GRACE is asked again, step by step,
+ * over a new connection; if that works it is remembered. A slow target can look the same; then the connection is made
+ * twice, once in the life of the relay, and steps are taken that need not be.
  *
  * Timer, one an attempt: `deadline_ns`, or before it the end of GRACE, or of an address of several (NEXT_NS).
  *
@@ -70,13 +70,13 @@ struct adit_connect {
   struct adit_timer timer;
   uint64_t deadline_ns;
   enum stage stage;
-  int error;       /* STAGE_FAILED: why */
-  bool in_steps;   /* SOCKS5: asked step by step */
-  bool second;     /* SOCKS5: in steps, because all at once did not work */
-  bool heard;      /* SOCKS5: a byte of an answer has come in this attempt */
-  bool associate;  /* SOCKS5: UDP ASSOCIATE */
-  size_t length;   /* bytes at `out` */
-  size_t sent;     /* of which the socket took */
+  int error;      /* STAGE_FAILED: why */
+  bool in_steps;  /* SOCKS5: asked step by step */
+  bool second;    /* SOCKS5: in steps, because all at once did not work */
+  bool heard;     /* SOCKS5: a byte of an answer has come in this attempt */
+  bool associate; /* SOCKS5: UDP ASSOCIATE */
+  size_t length;  /* bytes at `out` */
+  size_t sent;    /* of which the socket took */
   adit_endpoint endpoint;
   struct adit_resolve *resolve;       /* STAGE_NAME */
   adit_ip others[ADIT_RESOLVE_FOUND]; /* direct, to a name: its addresses that have not been tried */
@@ -240,8 +240,8 @@ static int connect_to(int fd, adit_endpoint to) {
 }
 
 /*
- * Make a socket and let it connect. Returns 0, or a negative errno when there can be no socket now. What connect() itself
- * finds is told later.
+ * Make a socket and let it connect. Returns 0, or a negative errno when there can be no socket now. What connect()
+ * itself finds is told later.
  */
 static int begin_attempt(struct adit_connect *connect) {
   static const int on = 1;
@@ -377,11 +377,11 @@ static void begin_talk(struct adit_connect *connect) {
   connect->sent = 0;
   if (upstream->kind == ADIT_UPSTREAM_SOCKS5) {
     if (connect->relay->manner == ADIT_SOCKS5_IN_STEPS) connect->in_steps = true;
-    connect->talk.socks5 = (struct adit_socks5){
-        .upstream = upstream,
-        .command = connect->associate ? ADIT_SOCKS5_UDP_ASSOCIATE : ADIT_SOCKS5_CONNECT,
-        .target = connect->endpoint,
-        .name = name};
+    connect->talk.socks5 = (struct adit_socks5){.upstream = upstream,
+                                                .command = connect->associate ? ADIT_SOCKS5_UDP_ASSOCIATE
+                                                                              : ADIT_SOCKS5_CONNECT,
+                                                .target = connect->endpoint,
+                                                .name = name};
     connect->length = adit_socks5_begin(&connect->talk.socks5, !connect->in_steps, connect->out);
     if (is_trial(connect)) set_timer(connect, now_of(connect) + GRACE_FIRST_NS);
   } else {
@@ -540,9 +540,10 @@ static void on_timer(void *user, struct adit_timer *timer) {
     fail(connect, (struct verdict){ADIT_REFUSE_HOST_UNREACHABLE, true}, why);
     return;
   }
-  snprintf(why, sizeof why, connect->stage == STAGE_TCP ? "cannot be reached: no answer within %u s"
-                            : connect->heard            ? "no answer to a request within %u s"
-                                                        : "accepts connections and says nothing within %u s",
+  snprintf(why, sizeof why,
+           connect->stage == STAGE_TCP ? "cannot be reached: no answer within %u s"
+           : connect->heard            ? "no answer to a request within %u s"
+                                       : "accepts connections and says nothing within %u s",
            seconds);
   fail_upstream(connect, ADIT_REFUSE_HOST_UNREACHABLE, why);
 }

@@ -3,18 +3,18 @@
  *
  * Those who ask on port 53.
  *
- * Over TCP each message follows its length in two bytes (RFC 7766); several may be on their way at once, and the answers
- * go out in the order in which they come. Nothing is buffered here: a message is taken out of the flow when all of it is
- * there, and only while fewer than PIPELINE of the client's questions are without an answer; the rest waits in the flow,
- * and closes the client's window in the end. Half an answer is worse than none, so a client that asks on without ever
- * reading, until an answer has no room, is reset.
+ * Over TCP each message follows its length in two bytes (RFC 7766); several may be on their way at once, and the
+ * answers go out in the order in which they come. Nothing is buffered here: a message is taken out of the flow when
+ * all of it is there, and only while fewer than PIPELINE of the client's questions are without an answer; the rest
+ * waits in the flow, and closes the client's window in the end. Half an answer is worse than none, so a client that
+ * asks on without ever reading, until an answer has no room, is reset.
  *
  * A client ends: by its own FIN, once everything it had asked was answered; by a reset; or because it has asked nothing
  * for IDLE_NS. When there are CLIENTS of them already, the one that has been idle longest makes room.
  *
- * Timers: one for each client, set while none of its questions is without an answer.
- * Deferred: after an answer, reading goes on in `resume`, because an answer to one client may be given in the middle of a
- * question of another, and there is one buffer for messages.
+ * Timers: one for each client, set while none of its questions is without an answer. Deferred: after an answer,
+ * reading goes on in `resume`, because an answer to one client may be given in the middle of a question of another,
+ * and there is one buffer for messages.
  *
  * Lifetime: a client is freed when its flow is gone and no question of it waits for adit_dns_reply; a question holds it
  * (`held`), and so does the loop that reads from it, because an answer may come, and go wrong, in the middle of it.
@@ -24,6 +24,7 @@
 #include "relay/dns_message.h"
 
 #include <arpa/nameser.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,7 @@ struct adit_dns_client {
   struct adit_dns_client *next;
   struct adit_dns_client *previous;
   struct adit_timer idle;
-  unsigned held;    /* questions without an answer, and loops that look at it */
+  unsigned held;    /* by its flow, by questions without an answer, and by loops that look at it */
   unsigned waiting; /* questions without an answer */
   bool reading;     /* read_questions is at work further up */
   bool resumes;     /* is to be read from in `resume` */
@@ -50,7 +51,7 @@ struct adit_dns_clients {
   struct adit_dns_client *first; /* the one that was active last */
   struct adit_dns_client *last;
   unsigned count;
-  struct adit_work resume; /* reading goes on after answers */
+  struct adit_work resume;                    /* reading goes on after answers */
   uint8_t message[PREFIX + ADIT_DNS_LONGEST]; /* one at a time */
 };
 
@@ -80,8 +81,8 @@ static void link_client(struct adit_dns_client *client) {
 }
 
 static void let_go(struct adit_dns_client *client) {
-  if (--client->held > 0) return;
-  if (!client->flow) free(client);
+  assert(client->held > 0);
+  if (--client->held == 0) free(client);
 }
 
 /* The flow is gone, or has been told to go. The memory follows when nothing holds it. */
@@ -90,7 +91,7 @@ static void end(struct adit_dns_client *client) {
   unlink_client(client);
   client->clients->count--;
   client->flow = NULL;
-  if (client->held == 0) free(client);
+  let_go(client);
 }
 
 static void close_client(struct adit_dns_client *client) {
@@ -158,6 +159,7 @@ static size_t message_length(const struct adit_flow *flow) {
 
 static void read_questions(struct adit_dns_client *client) {
   struct adit_dns_clients *clients = client->clients;
+  assert(client->held > 0);
   if (client->reading) return;
   client->reading = true;
   client->held++;
@@ -215,6 +217,7 @@ void adit_dns_clients_syn(struct adit_dns_clients *clients, struct adit_flow *fl
   }
   client->clients = clients;
   client->flow = flow;
+  client->held = 1;
   client->idle = (struct adit_timer){.fire = on_idle, .user = client};
   clients->count++;
   link_client(client);
@@ -231,8 +234,7 @@ static void reply_over_tcp(struct adit_dns_client *client, const uint8_t *answer
   client->waiting--;
   if (client->flow && length > 0) {
     const uint8_t prefix[PREFIX] = {(uint8_t)(length >> 8), (uint8_t)length};
-    if (adit_flow_room(client->flow) < PREFIX + length ||
-        adit_flow_write(client->flow, prefix, PREFIX) != PREFIX ||
+    if (adit_flow_room(client->flow) < PREFIX + length || adit_flow_write(client->flow, prefix, PREFIX) != PREFIX ||
         adit_flow_write(client->flow, answer, length) != (ssize_t)length)
       abort_client(client);
   }

@@ -37,8 +37,8 @@ void adit_dns_clients_datagram(struct adit_dns_clients *clients, const struct ad
 void adit_dns_clients_syn(struct adit_dns_clients *clients, struct adit_flow *flow);
 
 /**
- * Give the answer; `length` 0 = there is none. What is too long for the asker is truncated in place. It need not be there
- * any more.
+ * Give the answer; `length` 0 = there is none. What is too long for the asker is truncated in place. It need not be
+ * there any more.
  */
 void adit_dns_reply(struct adit_dns_clients *clients, const struct adit_dns_asker *asker, uint8_t *answer,
                     size_t length);

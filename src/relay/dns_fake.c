@@ -3,9 +3,9 @@
  *
  * --dns fake: questions on port 53 are answered here, with addresses that stand for names.
  *
- * What a worker has of its own: the clients that ask, room for the name that adit_fake_name hands out, and, with a direct
- * upstream, a resolver (resolve.c), because then it is us who must find the true addresses. The table (fake_names.c) is
- * shared by all workers and belongs to whoever made the options.
+ * What a worker has of its own: the clients that ask, room for the name that adit_fake_name hands out, and, with a
+ * direct upstream, a resolver (resolve.c), because then it is us who must find the true addresses. The table
+ * (fake_names.c) is shared by all workers and belongs to whoever made the options.
  */
 #include "relay/dns_client.h"
 #include "relay/fake_answer.h"

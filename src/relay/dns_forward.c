@@ -3,13 +3,13 @@
  *
  * --dns forward: whatever is asked on port 53, of whomever, is answered by one server.
  *
- * Questions of all clients, over UDP and TCP, go over one line (dns_line.c) through the upstream, so that a question costs
- * no connection and no UDP association, and nothing on port 53 goes elsewhere. The server's answer is handed on as it is,
- * the id restored; over UDP it is shortened to what the client takes, which then asks again over TCP.
+ * Questions of all clients, over UDP and TCP, go over one line (dns_line.c) through the upstream, so that a question
+ * costs no connection and no UDP association, and nothing on port 53 goes elsewhere. The server's answer is handed on
+ * as it is, the id restored; over UDP it is shortened to what the client takes, which then asks again over TCP.
  *
- * A client that repeats a question over UDP, because it is impatient, waits with the first one. A question that cannot be
- * answered gets SERVFAIL; one that is dropped because there are too many gets nothing over UDP, so that the client tries
- * again, and SERVFAIL over TCP, where it would not.
+ * A client that repeats a question over UDP, because it is impatient, waits with the first one. A question that cannot
+ * be answered gets SERVFAIL; one that is dropped because there are too many gets nothing over UDP, so that the client
+ * tries again, and SERVFAIL over TCP, where it would not.
  *
  * Not handed on: zone transfers, whose many messages would share the line with everybody's (REFUSED), and stateful
  * operations, which are about a connection (NOTIMP).

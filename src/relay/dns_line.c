@@ -6,22 +6,22 @@
  * Questions are pipelined (RFC 7766, 6.2.1.1) under ids of our own: the lower bits are the place in `slot`, the upper
  * ones change with each use of it. An answer counts when its id is in use and it is to that question; in any order.
  *
- * A question waits in the list `first`..`last` from adit_dns_line_ask to its event, in the order in which it is due. Those
- * not yet handed to the socket are also in the queue `unsent`. Sending is deferred work, so that what is asked in one turn
- * leaves in one sendmsg.
+ * A question waits in the list `first`..`last` from adit_dns_line_ask to its event, in the order in which it is due.
+ * Those not yet handed to the socket are also in the queue `unsent`. Sending is deferred work, so that what is asked
+ * in one turn leaves in one sendmsg.
  *
- * A connection may die at any time: servers close after a number of questions, or when idle. Then everything unanswered
- * is asked again on a new one. Only a connection that answered nothing at all counts as a failed try of its questions,
- * since one that answered some may have been closed by a server that takes so many and no more; SENDS bounds that. After
- * two failed tries, or when no connection can be made, a question is given up.
+ * A connection may die at any time: servers close after a number of questions, or when idle. Then everything
+ * unanswered is asked again on a new one. Only a connection that answered nothing at all counts as a failed try of its
+ * questions, since one that answered some may have been closed by a server that takes so many and no more; SENDS
+ * bounds that. After two failed tries, or when no connection can be made, a question is given up.
  *
  * Timers: one. With questions, it is set for the first that is due, try_ms after it was asked:
  *   not yet sent, or the connection has been silent since it was sent  the connection is taken for dead
  *   the connection is alive, only this answer is late                  it is waited for once more as long
  * Without questions, idle_ms after the last one: the connection is closed.
  *
- * Lifetime: the line lives until adit_dns_line_free; a connection is memory of its own, because its watch is released at the
- * loop's reap while the next one is under way.
+ * Lifetime: the line lives until adit_dns_line_free; a connection is memory of its own, because its watch is released
+ * at the loop's reap while the next one is under way.
  */
 #include "relay/dns_line.h"
 
@@ -44,10 +44,10 @@ enum {
   TRY_MS = 5000,
   IDLE_MS = 30000,
   TRIES = 2,
-  SENDS = 16,             /* of one question, whatever the connections answered meanwhile */
+  SENDS = 16,               /* of one question, whatever the connections answered meanwhile */
   BYTES_MOST = 1024 * 1024, /* of all questions that wait */
-  PIECES = 64,            /* questions in one sendmsg */
-  READS = 4               /* recv calls before others have their turn */
+  PIECES = 64,              /* questions in one sendmsg */
+  READS = 4                 /* recv calls before others have their turn */
 };
 
 struct question {
@@ -148,8 +148,8 @@ static void pop_unsent(struct adit_dns_line *line) {
 }
 
 /*
- * Out of everything but the queue of the unsent, from which the caller takes it. A question of which a part has been sent
- * cannot be taken back: the rest must follow, or the server would take the next one for it.
+ * Out of everything but the queue of the unsent, from which the caller takes it. A question of which a part has been
+ * sent cannot be taken back: the rest must follow, or the server would take the next one for it.
  */
 static void detach(struct adit_dns_line *line, struct question *question) {
   unlink_question(line, question);
@@ -405,7 +405,7 @@ static void on_time(void *user, struct adit_timer *timer) {
     struct connection *connection = line->connection;
     if (connection && (question->sent_ns == 0 || connection->heard_ns < question->sent_ns)) {
       say(line, "no answer in time; the connection is given up");
-      connection->answered = false; /* it has ceased to */
+      connection->answered = false;                                       /* it has ceased to */
       question->sent_ns = question->sent_ns ? question->sent_ns : now_ns; /* the time was this one's, too */
       lost(line);
       continue;
@@ -424,7 +424,7 @@ static void on_time(void *user, struct adit_timer *timer) {
 
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
 
-/* The oldest question makes room. One that is on its way to the socket cannot be taken out of the queue: not that one. */
+/* The oldest question makes room; but not one that is on its way to the socket, which cannot be taken back. */
 static void drop_oldest(struct adit_dns_line *line) {
   for (struct question *question = line->first; question; question = question->next) {
     if (question->sent_ns == 0 && line->connection) continue;

@@ -19,7 +19,7 @@ enum adit_dns_unanswered {
   ADIT_DNS_DROPPED      /**< there were too many questions, or the line ends */
 };
 
-/** What becomes of a question; exactly one of the two is called, once, and never from within its own adit_dns_line_ask. */
+/** What becomes of a question; exactly one of the two is called, once, never from within its own adit_dns_line_ask. */
 struct adit_dns_line_events {
   /** The answer, with the id of the question; to be changed at will, borrowed until the return. */
   void (*answer)(void *user, uint8_t *answer, size_t length);

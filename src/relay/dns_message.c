@@ -3,8 +3,8 @@
  *
  * DNS messages as the relay handles them.
  *
- * What comes from a client was read as a whole (adit_dns_read) before anything here sees it. What comes from a server is
- * not believed: it is compared as bytes, and shortened by keeping only what was compared.
+ * What comes from a client was read as a whole (adit_dns_read) before anything here sees it. What comes from a server
+ * is not believed: it is compared as bytes, and shortened by keeping only what was compared.
  */
 #include "relay/dns_message.h"
 

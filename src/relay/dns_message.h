@@ -29,14 +29,14 @@ bool adit_dns_answers(const uint8_t *query, size_t question_end, const uint8_t *
 
 /**
  * Shorten an answer in place for a client that takes at most `room` bytes over UDP, room >= 512: header with TC set,
- * question, and OPT if there is one and it fits (RFC 2181, 9; RFC 6891, 7). Returns the new length; nothing changes when
- * it fits as it is.
+ * question, and OPT if there is one and it fits (RFC 2181, 9; RFC 6891, 7). Returns the new length; nothing changes
+ * when it fits as it is.
  */
 size_t adit_dns_truncate(uint8_t *answer, size_t length, size_t room);
 
 /**
- * Whether `name`, text as in struct adit_dns_question, is the name of a host that an upstream can be asked to connect to:
- * letters, digits, hyphens and underscores in labels of 1 to 63, 253 in all, and not four numbers (RFC 1123, 2.1).
+ * Whether `name`, text as in struct adit_dns_question, is the name of a host that an upstream can be asked to connect
+ * to: letters, digits, hyphens and underscores in labels of 1 to 63, 253 in all, and not four numbers (RFC 1123, 2.1).
  * Writes it in lower case and without final dot to `host` (ADIT_DNS_HOST bytes).
  */
 bool adit_dns_host(const char *name, char *host);
@@ -47,13 +47,14 @@ size_t adit_dns_ask(const char *name, unsigned type, uint16_t id, uint8_t query[
 /** What an answer to one of our own questions said. */
 struct adit_dns_found {
   unsigned rcode;
-  bool truncated;      /**< TC: there is more over TCP */
-  unsigned count;      /**< addresses found */
-  uint32_t ttl_s;      /**< the shortest of them */
+  bool truncated; /**< TC: there is more over TCP */
+  unsigned count; /**< addresses found */
+  uint32_t ttl_s; /**< the shortest of them */
 };
 
 /**
- * Take the addresses of `version` out of an answer, at most `room` of them. Returns 0, or -EBADMSG when it cannot be read.
+ * Take the addresses of `version` out of an answer, at most `room` of them. Returns 0, or -EBADMSG when it cannot be
+ * read.
  */
 int adit_dns_addresses(const uint8_t *answer, size_t length, unsigned version, adit_ip *addresses, unsigned room,
                        struct adit_dns_found *found);

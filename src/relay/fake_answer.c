@@ -3,10 +3,10 @@
  *
  * --dns fake: from a question to an answer.
  *
- * Whether a name exists is not known here, only the upstream finds out, when somebody connects to it. So every name that a
- * host can have gets its addresses, and an upstream that does not know it refuses the connection. Of other records there
- * are none (NODATA, RFC 2308, 2.2): HTTPS and SVCB so that clients go on with A and AAAA, MX, TXT and the rest because
- * there is nobody to ask.
+ * Whether a name exists is not known here, only the upstream finds out, when somebody connects to it. So every name
+ * that a host can have gets its addresses, and an upstream that does not know it refuses the connection. Of other
+ * records there are none (NODATA, RFC 2308, 2.2): HTTPS and SVCB so that clients go on with A and AAAA, MX, TXT and
+ * the rest because there is nobody to ask.
  *
  * Names that are not for the upstream:
  *   localhost       127.0.0.1 and ::1 (RFC 6761, 6.3)
@@ -40,8 +40,8 @@ enum place {
 };
 
 /*
- * The address that a name of in-addr.arpa or ip6.arpa is about: `labels` numbers of `base`, one label each, the last one
- * first. Returns how many there are; -1 when something else is there. `ip` is complete with `labels` of them.
+ * The address that a name of in-addr.arpa or ip6.arpa is about: `labels` numbers of `base`, one label each, the last
+ * one first. Returns how many there are; -1 when something else is there. `ip` is complete with `labels` of them.
  */
 static int read_reverse(const char *name, unsigned version, adit_ip *ip) {
   const int labels = version == 4 ? 4 : 32;
@@ -80,8 +80,7 @@ static enum place place_of_reverse(struct adit_fake_names *names, uint64_t now_n
 }
 
 /* `host` is the name to ask the table for, or the one that it has (PLACE_REVERSE). */
-static enum place place_of(struct adit_fake_names *names, uint64_t now_ns, const char *name,
-                           char host[ADIT_DNS_HOST]) {
+static enum place place_of(struct adit_fake_names *names, uint64_t now_ns, const char *name, char host[ADIT_DNS_HOST]) {
   if (strcmp(name, ".") == 0) return PLACE_EMPTY;
   if (adit_dns_is_in(name, "in-addr.arpa")) return place_of_reverse(names, now_ns, name, 4, host);
   if (adit_dns_is_in(name, "ip6.arpa")) return place_of_reverse(names, now_ns, name, 6, host);

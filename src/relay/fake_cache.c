@@ -10,14 +10,14 @@
  *     4 www.example.net
  *     end 2 8b1a9953c4611296
  *
- * The last line has the number of names and a checksum (SipHash, key zero) of everything before it. A file is taken whole
- * or not at all: one that is cut short, or changed in a single byte, may give an address to the wrong name. It is written
- * beside its place and put there by rename, so that there is always a whole one, the old or the new.
+ * The last line has the number of names and a checksum (SipHash, key zero) of everything before it. A file is taken
+ * whole or not at all: one that is cut short, or changed in a single byte, may give an address to the wrong name. It
+ * is written beside its place and put there by rename, so that there is always a whole one, the old or the new.
  *
  * Nothing is known of the clients of the run before, so every name that is read counts as used just now.
  *
- * Who writes: a thread of the table's own, every PERIOD_S when something has changed, and adit_fake_names_free. A disk may
- * take its time, and workers have none. The lock of the table is held only while the text is made.
+ * Who writes: a thread of the table's own, every PERIOD_S when something has changed, and adit_fake_names_free. A disk
+ * may take its time, and workers have none. The lock of the table is held only while the text is made.
  */
 #include "relay/fake_table.h"
 
@@ -46,6 +46,12 @@ static uint64_t checksum(const char *text, size_t length) {
   uint64_t sum = 0;
   for (size_t i = 0; i < sizeof hash; i++) sum = sum << 8 | hash[i];
   return sum;
+}
+
+/* The last line, without newline. Returns `line`. */
+static const char *format_end(char *line, size_t size, uint32_t count, uint64_t sum) {
+  snprintf(line, size, "end %" PRIu32 " %016" PRIx64, count, sum);
+  return line;
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
@@ -130,21 +136,19 @@ static const char *take_text(struct adit_fake_names *names, char *text, size_t l
   char *last = strrchr(text, '\n');
   if (!last) return "its end is missing";
   last++;
-  uint32_t count;
-  uint64_t sum;
-  int used = 0;
-  if (sscanf(last, "end %" SCNu32 " %" SCNx64 "%n", &count, &sum, &used) != 2 || last[used] != '\0')
-    return "its end is missing";
-  if (checksum(text, (size_t)(last - text)) != sum) return "its checksum is wrong";
+  if (strncmp(last, "end ", 4) != 0) return "its end is missing";
   uint32_t lines = 0;
+  for (const char *at = text + strlen(TITLE); at < last; at++) lines += *at == '\n';
+  char end_line[64];
+  if (strcmp(last, format_end(end_line, sizeof end_line, lines, checksum(text, (size_t)(last - text)))) != 0)
+    return "its checksum is wrong";
   for (char *line = text + strlen(TITLE), *end; line < last; line = end + 1) {
-    end = strchr(line, '\n');
+    end = strchr(line, '\n'); /* there is one before `last` */
     *end = '\0';
     const char *wrong = take_line(names, line, now_ns);
     if (wrong) return wrong;
-    lines++;
   }
-  return lines == count ? NULL : "the number of names at its end is wrong";
+  return NULL;
 }
 
 void adit_fake_cache_read(struct adit_fake_names *names, uint64_t now_ns) {
@@ -180,7 +184,8 @@ static char *make_text(const struct adit_fake_names *names, size_t *length) {
     const struct adit_fake_name *name = names->by_number[number];
     if (name && name->holds > 0) at += sprintf(at, "%" PRIu32 " %s\n", name->number, name->host);
   }
-  at += sprintf(at, "end %" PRIu32 " %016" PRIx64 "\n", names->count, checksum(text, (size_t)(at - text)));
+  char end_line[64];
+  at += sprintf(at, "%s\n", format_end(end_line, sizeof end_line, names->count, checksum(text, (size_t)(at - text))));
   *length = (size_t)(at - text);
   return text;
 }

@@ -3,23 +3,23 @@
  *
  * The table of names and the addresses that stand for them.
  *
- * A name has a number, and the number two addresses: 198.18.0.0 plus the number, and fd00:198:18:: plus the number. So a
- * name has the same number whichever family is asked for, and one table serves both.
+ * A name has a number, and the number two addresses: 198.18.0.0 plus the number, and fd00:198:18:: plus the number. So
+ * a name has the same number whichever family is asked for, and one table serves both.
  *
  * One table for all workers, under a lock: the kernel spreads a client's datagrams and connections over the queues, so
  * that the worker that answers the question is mostly not the one that gets the connection. The lock is taken for a
- * question and for the begin and end of a flow, never for a packet of one.
+ * question, for the begin and end of a flow, and for a datagram to a name; never for a segment.
  *
  * When is a number given to another name? Only when no number is left, and then the one that has not been used for the
  * longest time, and only if
  *   nobody holds it (adit_fake_names_hold), and
  *   its last use, an answer, a look-up or a release, is ADIT_FAKE_RESERVED_S past.
- * So a client that got an answer can act on it for as long as the answer is valid. Names that are not held are in the list
- * `first`..`last` in the order of their last use; each use reserves for the same time, so the first one is also the
- * first whose reservation ends, and a look at it tells whether there is any.
+ * So a client that got an answer can act on it for as long as the answer is valid. Names that are not held are in the
+ * list `first`..`last` in the order of their last use; each use reserves for the same time, so the first one is also
+ * the first whose reservation ends, and a look at it tells whether there is any.
  *
- * Numbers begin at a random place and go round: after a restart without a file, an address that a client still remembers
- * from before is most likely nobody's, and is refused, instead of leading to another name.
+ * Numbers begin at a random place and go round: after a restart without a file, an address that a client still
+ * remembers from before is most likely nobody's, and is refused, instead of leading to another name.
  *
  * The file: fake_cache.c.
  */

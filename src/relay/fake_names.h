@@ -21,12 +21,12 @@ enum {
 
 /** How to make a table. Zero is the default. */
 struct adit_fake_options {
-  uint32_t size;          /**< numbers, and so names at a time, at most ADIT_FAKE_MOST; 0 = that many */
-  const adit_ip *except;  /**< addresses that are not given out, such as the device's own; copied. May be NULL */
-  size_t excepts;         /**< number of them */
-  const char *cache;      /**< file in which the table survives; borrowed; NULL = none */
-  struct adit_log log;    /**< copied */
-  uint64_t now_ns;        /**< monotonic time */
+  uint32_t size;         /**< numbers, and so names at a time, at most ADIT_FAKE_MOST; 0 = that many */
+  const adit_ip *except; /**< addresses that are not given out, such as the device's own; copied. May be NULL */
+  size_t excepts;        /**< number of them */
+  const char *cache;     /**< file in which the table survives; borrowed; NULL = none */
+  struct adit_log log;   /**< copied */
+  uint64_t now_ns;       /**< monotonic time */
 };
 
 /** Largest number: 198.18.0.0/15 without its first and last address. */
@@ -52,19 +52,20 @@ void adit_fake_names_free(struct adit_fake_names *names);
 int adit_fake_names_take(struct adit_fake_names *names, const char *host, uint64_t now_ns, uint32_t *number);
 
 /**
- * The name of a number, in `host`; it is then reserved as above. Returns whether it has one. `reserve` false only looks.
+ * The name of a number, in `host`; it is then reserved as above. Returns whether it has one. `reserve` false only
+ * looks.
  */
 bool adit_fake_names_look(struct adit_fake_names *names, uint32_t number, uint64_t now_ns, bool reserve,
                           char host[ADIT_DNS_HOST]);
 
-/** The number is in use, and not given to another name until it was released as often. Nothing happens without a name. */
+/** The number is in use: it keeps its name until it was released as often. Nothing happens when it has no name. */
 void adit_fake_names_hold(struct adit_fake_names *names, uint32_t number);
 void adit_fake_names_release(struct adit_fake_names *names, uint32_t number, uint64_t now_ns);
 
 /** How many names there are. */
 uint32_t adit_fake_names_count(struct adit_fake_names *names);
 
-/** Write the file if there is one and something has changed. Blocks on the file. Returns 0 or a negative errno, logged. */
+/** Write the file if there is one and something has changed. Blocks. Returns 0, or a negative errno that was logged. */
 int adit_fake_names_save(struct adit_fake_names *names);
 
 /** Whether an address lies in the pools, 198.18.0.0/15 and fd00:198:18::/48. */

@@ -37,7 +37,7 @@ struct adit_fake_names {
   struct adit_fake_name *last;
   uint32_t *except; /**< numbers that are not given out */
   size_t excepts;
-  const char *cache;  /**< NULL = no file, and no thread that writes it */
+  const char *cache; /**< NULL = no file, and no thread that writes it */
   pthread_t writer;
   pthread_cond_t end; /**< with `lock` */
   bool ends;          /**< the writer is to end */

@@ -4,8 +4,8 @@
  * The client's side of HTTP CONNECT as bytes in and bytes out.
  *
  * Of the answer only the status code matters; header fields are passed over, without being kept, to the empty line that
- * ends them. Nothing behind that line is touched: after 2xx it is the far end's (RFC 9110, 9.3.6: a length given there has
- * no meaning). Interim answers (1xx) are passed over. A line may end with LF alone (RFC 9112, 2.2).
+ * ends them. Nothing behind that line is touched: after 2xx it is the far end's (RFC 9110, 9.3.6: a length given there
+ * has no meaning). Interim answers (1xx) are passed over. A line may end with LF alone (RFC 9112, 2.2).
  */
 #include "relay/http_connect.h"
 
@@ -30,7 +30,8 @@ static const struct {
     {403, ADIT_REFUSE_PROHIBITED, false, "not allowed by the proxy's rules"},
     {404, ADIT_REFUSE_HOST_UNREACHABLE, false, "not found"},
     {405, ADIT_REFUSE_PROHIBITED, true, "the proxy does not do CONNECT"},
-    {407, ADIT_REFUSE_PROHIBITED, true, "the proxy wants a user and a password that it knows: http://user:password@host"},
+    {407, ADIT_REFUSE_PROHIBITED, true,
+     "the proxy wants a user and a password that it knows: http://user:password@host"},
     {408, ADIT_REFUSE_HOST_UNREACHABLE, false, "timed out"},
     {429, ADIT_REFUSE_PROHIBITED, true, "too many requests"},
     {451, ADIT_REFUSE_PROHIBITED, false, "not allowed for legal reasons"},

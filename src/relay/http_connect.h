@@ -27,19 +27,19 @@ enum adit_http_result {
 
 /** The answer that is coming in. Zero it. */
 struct adit_http {
-  unsigned state;  /**< http_connect.c's own */
-  unsigned code;   /**< three digits, of the last status line */
-  size_t length;   /**< bytes so far */
-  bool blank;      /**< nothing but a line's end in this line so far */
+  unsigned state; /**< http_connect.c's own */
+  unsigned code;  /**< three digits, of the last status line */
+  size_t length;  /**< bytes so far */
+  bool blank;     /**< nothing but a line's end in this line so far */
 };
 
 /**
- * Put the request to connect to `target`, or to `name` at its port when that is not NULL, at `out` (ADIT_HTTP_OUT bytes).
- * Returns how many bytes, or 0 when the name is too long.
+ * Put the request to connect to `target`, or to `name` at its port when that is not NULL, at `out` (ADIT_HTTP_OUT
+ * bytes). Returns how many bytes, or 0 when the name is too long.
  */
 size_t adit_http_request(const struct adit_upstream *upstream, adit_endpoint target, const char *name, uint8_t *out);
 
-/** Bytes from the proxy, however cut. Sets `*used` to how many belong to the answer. After anything but MORE it is over. */
+/** Bytes from the proxy, however cut. Sets `*used` to how many belong to the answer. Anything but MORE ends it. */
 enum adit_http_result adit_http_input(struct adit_http *answer, const uint8_t *bytes, size_t length, size_t *used);
 
 /** What a client should see when the proxy denies with `code`. */

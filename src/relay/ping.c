@@ -15,7 +15,8 @@
  *               kernel lets through only those with our identifier. Errors pass by the filter and are looked at here
  *   KIND_NONE   neither: the stack answers itself, and the log says so
  *
- * Limits: PINGS_MOST at a time, the one idle longest goes first; each ends IDLE_NS after the last packet.
+ * Limits: PINGS_MOST at a time, the one idle longest goes first; each ends ten seconds after its
+ * last packet, or after udp_idle_ms where that is shorter.
  * Timers: `expiry`, for the ping that is due first; it may fire early and look again.
  *
  * Lifetimes: a ping ends at expiry, when it makes room, or with the relay. Its fd is closed at once, its memory goes at the
@@ -42,9 +43,10 @@ enum {
   HEADER = 8,
   ID = 4, /* offset in the header */
   SEQUENCE = 6,
-  LONGEST = 65536
+  LONGEST = 65536,
+  IDLE_MS = 10000
 };
-#define IDLE_NS UINT64_C(10000000000)
+#define MILLISECOND_NS UINT64_C(1000000)
 
 enum kind { KIND_PING, KIND_RAW, KIND_NONE };
 
@@ -66,6 +68,7 @@ struct adit_pings {
   struct ping *first; /* idle longest */
   struct ping *last;
   unsigned count;
+  uint64_t idle_ns;
   enum kind kind4;
   enum kind kind6;
   uint16_t last_id; /* KIND_RAW: given out last */
@@ -124,7 +127,7 @@ static void touch(struct ping *ping) {
     append(ping);
   }
   if (pings->expiry.slot == 0)
-    adit_timers_set(adit_loop_timers(pings->relay->loop), &pings->expiry, pings->first->used_ns + IDLE_NS);
+    adit_timers_set(adit_loop_timers(pings->relay->loop), &pings->expiry, pings->first->used_ns + pings->idle_ns);
 }
 
 /* Few, and the one that is looked for is most often the last one used. */
@@ -148,9 +151,9 @@ static void end(struct ping *ping) {
 
 static void expire(void *user, struct adit_timer *timer) {
   struct adit_pings *pings = user;
-  while (pings->first && pings->first->used_ns + IDLE_NS <= now_of(pings)) end(pings->first);
+  while (pings->first && pings->first->used_ns + pings->idle_ns <= now_of(pings)) end(pings->first);
   if (pings->first)
-    adit_timers_set(adit_loop_timers(pings->relay->loop), timer, pings->first->used_ns + IDLE_NS);
+    adit_timers_set(adit_loop_timers(pings->relay->loop), timer, pings->first->used_ns + pings->idle_ns);
 }
 
 /* ---- sockets ----------------------------------------------------------------------------------------------------- */
@@ -368,7 +371,8 @@ static int send_out(struct ping *ping, const struct adit_echo *echo) {
 void adit_ping_echo(struct adit_relay *relay, const struct adit_echo *echo) {
   const adit_ip nobody = {{0}, 0};
   struct adit_pings *pings = relay->pings;
-  if (kind_of(pings, echo->local.version) == KIND_NONE) {
+  bool ours = relay->fake && adit_fake_is_ours(relay, echo->local); /* an address of ours: it is we who are there */
+  if (ours || kind_of(pings, echo->local.version) == KIND_NONE) {
     adit_stack_echo_reply(relay->stack, echo);
     return;
   }
@@ -399,7 +403,9 @@ static enum kind find_kind(const struct adit_relay *relay, unsigned version) {
 int adit_ping_start(struct adit_relay *relay) {
   struct adit_pings *pings = calloc(1, sizeof *pings);
   if (!pings) return -ENOMEM;
+  uint32_t idle_ms = relay->options->udp_idle_ms;
   pings->relay = relay;
+  pings->idle_ns = (idle_ms > 0 && idle_ms < IDLE_MS ? idle_ms : IDLE_MS) * MILLISECOND_NS;
   pings->expiry = (struct adit_timer){.fire = expire, .user = pings};
   pings->kind4 = find_kind(relay, 4);
   pings->kind6 = find_kind(relay, 6);

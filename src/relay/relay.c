@@ -3,9 +3,9 @@
  *
  * The relay of one worker: who gets which event.
  *
- * Made in `start` in the order sockets-to-nobody, dns, names, udp, pings; taken down in `stop` in reverse, while the stack
- * still exists, so that what is said to flows there still goes out. `free` comes after the stack: nothing but the memory
- * of the relay itself is left then.
+ * Made in `start` in the order sockets-to-nobody, dns, names, udp, pings; taken down in `stop` in reverse, while the
+ * stack still exists, so that what is said to flows there still goes out. `free` comes after the stack: nothing but the
+ * memory of the relay itself is left then.
  */
 #include "relay/state.h"
 
@@ -25,8 +25,7 @@ enum adit_relay_icmp adit_relay_icmp_mode(const struct adit_relay_options *optio
 
 static bool udp_is_on(const struct adit_relay *relay) {
   enum adit_upstream_kind kind = relay->options->upstream.kind;
-  return relay->options->udp == ADIT_RELAY_UDP_ON &&
-         (kind == ADIT_UPSTREAM_DIRECT || kind == ADIT_UPSTREAM_SOCKS5);
+  return relay->options->udp == ADIT_RELAY_UDP_ON && (kind == ADIT_UPSTREAM_DIRECT || kind == ADIT_UPSTREAM_SOCKS5);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */

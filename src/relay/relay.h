@@ -39,11 +39,11 @@ struct adit_relay_options {
   struct adit_upstream upstream; /**< parsed and resolved */
   enum adit_relay_udp udp;
   enum adit_relay_dns dns;
-  adit_endpoint dns_server; /**< FORWARD: who answers */
+  adit_endpoint dns_server;           /**< FORWARD: who answers */
   struct adit_fake_names *fake_names; /**< FAKE: adit_fake_names_new; freed only after the last worker has ended */
   enum adit_relay_icmp icmp;
-  uint32_t connect_ms;     /**< bound on connecting and on the talk with a proxy; 0 = 10 s */
-  uint32_t idle_ms;        /**< a connection on which nothing moves ends; 0 = 2 h 4 min (RFC 5382), UINT32_MAX = never */
+  uint32_t connect_ms; /**< bound on connecting and on the talk with a proxy; 0 = 10 s */
+  uint32_t idle_ms;    /**< a connection on which nothing moves ends; 0 = 2 h 4 min (RFC 5382), UINT32_MAX = never */
   uint32_t half_closed_ms; /**< the same when one side has ended; 0 = 4 min (RFC 5382) */
   uint32_t udp_idle_ms;    /**< 0 = 60 s; exchanges of one question and one answer 10 s */
   uint32_t max_flows;      /**< bound on relayed connections of one worker; 0 = 65536 */
@@ -66,18 +66,18 @@ extern const struct adit_application adit_relay_application;
 
 /** Counters of one worker. */
 struct adit_relay_stats {
-  uint64_t connects;         /**< connections begun to the outside */
-  uint64_t connects_failed;  /**< of which failed */
-  uint64_t flows_limited;    /**< refused because of max_flows */
-  uint64_t udp_sessions;     /**< begun */
-  uint64_t udp_evicted;      /**< ended early because of max_udp */
-  uint64_t udp_dropped;      /**< datagrams dropped */
+  uint64_t connects;        /**< connections begun to the outside */
+  uint64_t connects_failed; /**< of which failed */
+  uint64_t flows_limited;   /**< refused because of max_flows */
+  uint64_t udp_sessions;    /**< begun */
+  uint64_t udp_evicted;     /**< ended early because of max_udp */
+  uint64_t udp_dropped;     /**< datagrams dropped */
   uint64_t dns_questions;
   uint64_t dns_dropped;
-  uint64_t bytes_up;         /**< payload, from the device to the outside */
+  uint64_t bytes_up; /**< payload, from the device to the outside */
   uint64_t bytes_down;
-  uint64_t connected;        /**< of `connects`, those that the far end answered */
-  uint64_t flows_open;       /**< now: connections, those included that the far end has not answered yet */
+  uint64_t connected;  /**< of `connects`, those that the far end answered */
+  uint64_t flows_open; /**< now: connections, those included that the far end has not answered yet */
 };
 
 /** The relay's part of what workers have published (adit_runtime_stats), at any time. */

@@ -3,14 +3,15 @@
  *
  * From names to addresses, for an upstream that is direct.
  *
- * Why not getaddrinfo: it blocks, and its sockets would not be kept outside, so that with a default route into the device
- * its questions would come back to us and be answered with addresses that we made up. For the same reason answers with such
- * addresses are not believed: somebody between us and the true servers asks through the device.
+ * Why not getaddrinfo: it blocks, and its sockets would not be kept outside, so that with a default route into the
+ * device its questions would come back to us and be answered with addresses that we made up. For the same reason
+ * answers with such addresses are not believed: somebody between us and the true servers asks through the device.
  *
  * A look-up of a host is one struct entry, whoever waits for it: A and AAAA are asked together over one UDP socket,
- * connected to one nameserver, with random ids. What is truncated to nothing is asked again over TCP (dns_line.c). A server
- * that does not answer, or says that it cannot (SERVFAIL, REFUSED), is followed by the next one, `rounds` times around.
- * What was found is remembered for as long as the servers say, at most TTL_MOST_S: a page of a hundred objects asks once.
+ * connected to one nameserver, with random ids. What is truncated to nothing is asked again over TCP (dns_line.c). A
+ * server that does not answer, or says that it cannot (SERVFAIL, REFUSED), is followed by the next one, `rounds` times
+ * around. What was found is remembered for as long as the servers say, at most TTL_MOST_S: a page of a hundred objects
+ * asks once.
  *
  *   ENTRY_ASKING  its socket waits, its timer is set; it has waiters, or they gave up
  *   ENTRY_KNOWN   has addresses until `expires_ns`; waiters, if any, are told by their own timers
@@ -229,7 +230,8 @@ static void finish(struct entry *entry) {
     uint32_t ttl_s = entry->ttl_s < 1 ? 1 : entry->ttl_s > TTL_MOST_S ? TTL_MOST_S : entry->ttl_s;
     entry->expires_ns = now_of(entry->resolver) + ttl_s * SECOND_NS;
     for (struct adit_resolve *waiter = entry->waiters; waiter; waiter = waiter->next)
-      (void)adit_timers_set(timers_of(entry->resolver), &waiter->timer, now_of(entry->resolver)); /* is set: only moved */
+      (void)adit_timers_set(timers_of(entry->resolver), &waiter->timer,
+                            now_of(entry->resolver)); /* is set: only moved */
     return;
   }
   if (entry->looped)
@@ -422,8 +424,7 @@ static void next_try(struct entry *entry) {
   }
   char server[ADIT_ADDRESS_TEXT];
   char why[WHY];
-  snprintf(why, sizeof why, "no answer from nameserver %s%s",
-           adit_ip_format(resolver->options.server[0].ip, server),
+  snprintf(why, sizeof why, "no answer from nameserver %s%s", adit_ip_format(resolver->options.server[0].ip, server),
            resolver->options.servers > 1 ? " and others" : "");
   fail(entry, true, why);
 }

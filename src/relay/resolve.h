@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * From names to addresses, for an upstream that is direct: by the nameservers of the system, over sockets to the outside.
+ * From names to addresses, for an upstream that is direct: by the nameservers of the system, over sockets to the
+ * outside.
  */
 #ifndef ADIT_RELAY_RESOLVE_H
 #define ADIT_RELAY_RESOLVE_H
@@ -28,9 +29,9 @@ struct adit_resolver_options {
 
 /**
  * Make the resolver of one worker. `options` NULL: as /etc/resolv.conf says now; where that names only the stub of
- * systemd-resolved, the servers that stands for (/run/systemd/resolve/resolv.conf), since the stub's own questions would
- * go into the device and come back with addresses that we made up.
- * Returns 0 and `*resolver`, owned by the caller; or -ENOMEM.
+ * systemd-resolved, the servers that stands for (/run/systemd/resolve/resolv.conf), since the stub's own questions
+ * would go into the device and come back with addresses that we made up. Returns 0 and `*resolver`, owned by the
+ * caller; or -ENOMEM.
  */
 int adit_resolver_new(struct adit_relay *relay, const struct adit_resolver_options *options,
                       struct adit_resolver **resolver);

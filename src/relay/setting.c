@@ -18,11 +18,8 @@ const char *const adit_setting_udp[] = {
 };
 
 const char *const adit_setting_icmp[] = {
-    [ADIT_RELAY_ICMP_DEFAULT] = "default",
-    [ADIT_RELAY_ICMP_REPLY] = "reply",
-    [ADIT_RELAY_ICMP_RELAY] = "relay",
-    [ADIT_RELAY_ICMP_OFF] = "off",
-    [ADIT_RELAY_ICMP_OFF + 1] = NULL,
+    [ADIT_RELAY_ICMP_DEFAULT] = "default", [ADIT_RELAY_ICMP_REPLY] = "reply", [ADIT_RELAY_ICMP_RELAY] = "relay",
+    [ADIT_RELAY_ICMP_OFF] = "off",         [ADIT_RELAY_ICMP_OFF + 1] = NULL,
 };
 
 int adit_setting_word(const char *const *words, const char *text, char *reason) {

@@ -4,8 +4,9 @@
  * The client's side of SOCKS5 as bytes in and bytes out.
  *
  * Each message of the server has a length that its first bytes tell: two for the choice of a method, two for the answer
- * to user and password, and 6 plus an address for the reply, of which a denial is known after two. Bytes are collected in `have` until the message is whole, so
- * it does not matter how they arrive, and not one byte behind the reply is touched.
+ * to user and password, and 6 plus an address for the reply, of which a denial is known after two. Bytes are collected
+ * in `have` until the message is whole, so it does not matter how they arrive, and not one byte behind the reply is
+ * touched.
  *
  * All in one go saves two round trips. It works with a server that reads message by message out of the stream; one that
  * takes whatever a single read brings for one message loses what came with it, and then waits for ever. Which is which
@@ -124,7 +125,7 @@ static size_t wanted(const struct adit_socks5 *talk) {
     return REPLY_HEAD + 1 + (size_t)talk->have[REPLY_HEAD] + 2;
   }
 }
-static_assert(sizeof ((struct adit_socks5 *)0)->have == REPLY_HEAD + 1 + 255 + 2, "the longest reply fits");
+static_assert(sizeof((struct adit_socks5 *)0)->have == REPLY_HEAD + 1 + 255 + 2, "the longest reply fits");
 
 /* What of a message can be seen to be wrong before it is whole. A stream of another kind is not waited for. */
 static bool is_garbage(const struct adit_socks5 *talk) {

@@ -26,12 +26,12 @@ enum adit_socks5_stage {
 
 /** What came of some bytes from the server. */
 enum adit_socks5_result {
-  ADIT_SOCKS5_MORE,   /**< more bytes are needed, and first `out_length` bytes at `out` are to be sent, if any */
-  ADIT_SOCKS5_DONE,   /**< the request was granted; `bound` is set; bytes behind it are the far end's */
-  ADIT_SOCKS5_DENIED, /**< the server refused the request: `code` */
+  ADIT_SOCKS5_MORE,    /**< more bytes are needed, and first `out_length` bytes at `out` are to be sent, if any */
+  ADIT_SOCKS5_DONE,    /**< the request was granted; `bound` is set; bytes behind it are the far end's */
+  ADIT_SOCKS5_DENIED,  /**< the server refused the request: `code` */
   ADIT_SOCKS5_METHODS, /**< no way of authentication in common */
-  ADIT_SOCKS5_BARRED, /**< user and password were refused */
-  ADIT_SOCKS5_GARBAGE /**< what came is not SOCKS5, or not in step */
+  ADIT_SOCKS5_BARRED,  /**< user and password were refused */
+  ADIT_SOCKS5_GARBAGE  /**< what came is not SOCKS5, or not in step */
 };
 
 /** A talk. Zero it, set the first four members, adit_socks5_begin. Holds no secret; the bytes to send do. */
@@ -51,8 +51,8 @@ struct adit_socks5 {
 
 /**
  * Begin: bytes for the server are put at `out`, of ADIT_SOCKS5_OUT bytes. `at_once`: greeting, user and password, and
- * request, of which the server must take one after the other out of one stream; only the one method that will be used is
- * offered then. Otherwise the greeting alone. Returns how many bytes.
+ * request, of which the server must take one after the other out of one stream; only the one method that will be used
+ * is offered then. Otherwise the greeting alone. Returns how many bytes.
  */
 size_t adit_socks5_begin(struct adit_socks5 *talk, bool at_once, uint8_t *out);
 

@@ -18,8 +18,8 @@ struct adit_resolver;
 struct adit_pings;
 
 /**
- * Anything that waits for a socket begins with this, so that the one `socket` function of the application finds out what
- * it is: `watch` is what the loop hands back.
+ * Anything that waits for a socket begins with this, so that the one `socket` function of the application finds out
+ * what it is: `watch` is what the loop hands back.
  */
 struct adit_relay_socket {
   struct adit_watch watch;
@@ -47,11 +47,11 @@ struct adit_relay {
   enum adit_relay_icmp icmp;            /**< as the options say, the default resolved */
   struct adit_tcp_session *sessions;    /**< list of all relayed connections; tcp.c */
   uint32_t session_count;
-  struct adit_udp_sessions *udp;   /**< udp.c */
-  struct adit_dns *dns;            /**< dns_forward.c; NULL unless FORWARD */
-  struct adit_fake *fake;          /**< dns_fake.c; NULL unless FAKE */
-  struct adit_resolver *resolver;  /**< resolve.c; NULL unless FAKE with a direct upstream */
-  struct adit_pings *pings;        /**< ping.c; NULL unless RELAY */
+  struct adit_udp_sessions *udp;  /**< udp.c */
+  struct adit_dns *dns;           /**< dns_forward.c; NULL unless FORWARD */
+  struct adit_fake *fake;         /**< dns_fake.c; NULL unless FAKE */
+  struct adit_resolver *resolver; /**< resolve.c; NULL unless FAKE with a direct upstream */
+  struct adit_pings *pings;       /**< ping.c; NULL unless RELAY */
   struct adit_relay_stats stats;
 };
 
@@ -63,7 +63,7 @@ struct adit_target {
   bool associate;         /**< socks5 only: no connection but a relay for datagrams (RFC 1928, UDP ASSOCIATE) */
 };
 
-/* ---- outside.c: sockets to the outside; the only place that makes them, so that none loops back into the device ---- */
+/* ---- outside.c: sockets to the outside; the only place that makes them, so that none loops back into the device -- */
 
 /**
  * A non-blocking, close-on-exec socket with mark, interface and protection as the options say.

@@ -3,11 +3,11 @@
  *
  * A TCP connection of a client, and the socket to the outside that it is joined to.
  *
- * A session has no buffer. Bytes of the client go from the stack's receive queue into the socket in one sendmsg, and are
- * consumed there as far as the socket took them; bytes from outside are received straight into the memory that the stack
- * sends from. So a socket that takes nothing closes the client's window, and a client that reads nothing stops the reads
- * from the socket: SESSION_OPEN waits for EPOLLOUT only while bytes of the client wait, and for EPOLLIN only while there
- * is room for the client's.
+ * A session has no buffer. Bytes of the client go from the stack's receive queue into the socket in one sendmsg, and
+ * are consumed there as far as the socket took them; bytes from outside are received straight into the memory that the
+ * stack sends from. So a socket that takes nothing closes the client's window, and a client that reads nothing stops
+ * the reads from the socket: SESSION_OPEN waits for EPOLLOUT only while bytes of the client wait, and for EPOLLIN only
+ * while there is room for the client's.
  *
  * Ends travel as what they were:
  *   FIN of the client     -> shutdown(SHUT_WR), once everything before it has left
@@ -22,9 +22,9 @@
  *   SESSION_RESETTING   looks again and again whether the client has everything, for RESET_MOST_NS
  *   and RETRY_NS in SESSION_OPEN when there was no memory to receive into
  *
- * Who owns what: the flow points to the session by adit_flow_user until `closed` or until it is closed here; the session
- * owns the fd while its watch is watched. end() is the only way out of a session: whoever calls it returns at once. The
- * memory is freed at the loop's reap, so that an event that was collected before finds it unwatched.
+ * Who owns what: the flow points to the session by adit_flow_user until `closed` or until it is closed here; the
+ * session owns the fd while its watch is watched. forget() is the only way out of a session: whoever comes to it returns
+ * at once. The memory is freed at the loop's reap, so that an event that was collected before finds it unwatched.
  */
 #include "relay/fake_names.h"
 #include "relay/state.h"
@@ -47,14 +47,14 @@
 #define RETRY_NS (20 * MILLISECOND_NS)
 
 enum {
-  PIECES = 64,                      /* of the client's bytes in one sendmsg */
-  TURN_BYTES = 256 * 1024,          /* received from one socket before others have their turn */
-  IDLE_MS = (2 * 60 + 4) * 60000,   /* RFC 5382, REQ-5 */
-  HALF_CLOSED_MS = 4 * 60000,       /* the same, transitory connections */
+  PIECES = 64,                    /* of the client's bytes in one sendmsg */
+  TURN_BYTES = 256 * 1024,        /* received from one socket before others have their turn */
+  IDLE_MS = (2 * 60 + 4) * 60000, /* RFC 5382, REQ-5 */
+  HALF_CLOSED_MS = 4 * 60000,     /* the same, transitory connections */
   MAX_FLOWS = 65536,
-  KEEPALIVE_IDLE_S = 300, /* a silent connection is probed after this, */
+  KEEPALIVE_IDLE_S = 300,    /* a silent connection is probed after this, */
   KEEPALIVE_INTERVAL_S = 60, /* so often, */
-  KEEPALIVE_COUNT = 5     /* so many times before it counts as dead */
+  KEEPALIVE_COUNT = 5        /* so many times before it counts as dead */
 };
 
 enum session_state {
@@ -71,8 +71,8 @@ struct adit_tcp_session {
   struct adit_tcp_session *next;
   struct adit_tcp_session *previous;
   struct adit_timer timer;
-  uint64_t began_ns;     /* when the SYN came */
-  uint64_t bytes_up;     /* since then */
+  uint64_t began_ns; /* when the SYN came */
+  uint64_t bytes_up; /* since then */
   uint64_t bytes_down;
   uint64_t active_ns;    /* when bytes last moved */
   uint64_t resetting_ns; /* SESSION_RESETTING: since when */
@@ -195,7 +195,7 @@ static void settle(struct adit_tcp_session *session) {
   (void)adit_loop_rewatch(session->relay->loop, &session->socket.watch, events);
 }
 
-/* Bytes that were received in an earlier turn and that the stack could not take then. Returns whether it has them now. */
+/* Bytes of an earlier turn that the stack could not take then. Returns whether it has them now. */
 static bool commit_rest(struct adit_tcp_session *session) {
   if (session->uncommitted == 0) return true;
   if (adit_flow_commit(session->flow, session->uncommitted) != 0) {
@@ -206,7 +206,7 @@ static bool commit_rest(struct adit_tcp_session *session) {
   return true;
 }
 
-/* From the outside to the client, until there is nothing, no room, or enough for one turn. False: the session is gone. */
+/* From the outside to the client, until there is nothing, no room, or enough for a turn. False: the session is gone. */
 static bool pump_down(struct adit_tcp_session *session) {
   struct adit_relay *relay = session->relay;
   if (!commit_rest(session)) return true;

@@ -74,6 +74,7 @@ struct adit_udp_sessions {
   struct adit_timer expiry; /**< when the first one of either list is due, or earlier */
   struct adit_udp_outbox *outbox;
   struct adit_udp_inbox *inbox;
+  size_t waiting_bytes; /**< in the queues of all sessions; udp_wait.c */
   struct adit_log_limit limit_log; /**< for messages about the bounds */
   void *way_state;                 /**< what the way keeps for all sessions, owned by it; freed with free() */
 };

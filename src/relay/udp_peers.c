@@ -3,7 +3,8 @@
  *
  * Who answers: from what a proxy says to what the client has asked.
  *
- * A client takes an answer only from where it sent the question. Most proxies name the address that a datagram came from,
+ * A client takes an answer only from where it sent the question. Without a proxy it is the one who looked up a name
+ * (udp_direct.c) that tells what it stands for. Most proxies name the address that a datagram came from,
  * and that is what the client gets. There are three cases in which it would be the wrong one:
  *
  *   a name was asked      The client sent to an address of ours that stands for a name (--dns fake), the proxy got the
@@ -41,9 +42,10 @@ void adit_udp_peers_forget(struct adit_relay *relay, struct adit_udp_peers *peer
   for (unsigned i = 0; i < ADIT_UDP_PEERS; i++) forget(relay, &peers->peer[i]);
 }
 
-void adit_udp_peers_note(struct adit_relay *relay, struct adit_udp_peers *peers, adit_endpoint asked, bool named) {
+struct adit_udp_peer *adit_udp_peers_note(struct adit_relay *relay, struct adit_udp_peers *peers, adit_endpoint asked,
+                                          bool named) {
   struct adit_udp_peer *latest = &peers->peer[peers->latest];
-  if (latest->asked.ip.version && equal(latest->asked, asked)) return;
+  if (latest->asked.ip.version && equal(latest->asked, asked)) return latest;
   unsigned chosen = 0;
   for (unsigned i = 0; i < ADIT_UDP_PEERS; i++) {
     if (peers->peer[i].asked.ip.version && equal(peers->peer[i].asked, asked)) {
@@ -61,6 +63,13 @@ void adit_udp_peers_note(struct adit_relay *relay, struct adit_udp_peers *peers,
   }
   peer->stamp = ++peers->stamp;
   peers->latest = chosen;
+  return peer;
+}
+
+const struct adit_udp_peer *adit_udp_peers_named(const struct adit_udp_peers *peers, adit_endpoint real) {
+  for (unsigned i = 0; i < ADIT_UDP_PEERS; i++)
+    if (peers->peer[i].named && peers->peer[i].real.ip.version && equal(peers->peer[i].real, real)) return &peers->peer[i];
+  return NULL;
 }
 
 /* The peer sent to last for which `fits` holds, or NULL. */

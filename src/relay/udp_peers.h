@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * Whom a client has sent datagrams to through a proxy, to tell who answers.
+ * Whom a client has sent datagrams to, to tell who answers.
  */
 #ifndef ADIT_RELAY_UDP_PEERS_H
 #define ADIT_RELAY_UDP_PEERS_H
@@ -27,8 +27,8 @@ struct adit_udp_peers {
   unsigned latest; /**< index of the one sent to last */
 };
 
-/** The client sends to `asked`. `named`: that stands for a name. */
-void adit_udp_peers_note(struct adit_relay *relay, struct adit_udp_peers *peers, adit_endpoint asked, bool named);
+/** The client sends to `asked`. `named`: that stands for a name. Returns the peer, valid until the next call. */
+struct adit_udp_peer *adit_udp_peers_note(struct adit_relay *relay, struct adit_udp_peers *peers, adit_endpoint asked, bool named);
 
 /**
  * Who, in the client's eyes, sent what came from the proxy with this header. Returns true and `*from`; false when it
@@ -36,6 +36,9 @@ void adit_udp_peers_note(struct adit_relay *relay, struct adit_udp_peers *peers,
  */
 bool adit_udp_peers_source(const struct adit_relay *relay, struct adit_udp_peers *peers,
                            const struct adit_socks5_datagram *datagram, adit_endpoint *from);
+
+/** The name that answers from there, or NULL. */
+const struct adit_udp_peer *adit_udp_peers_named(const struct adit_udp_peers *peers, adit_endpoint real);
 
 /** Give up what is held. */
 void adit_udp_peers_forget(struct adit_relay *relay, struct adit_udp_peers *peers);

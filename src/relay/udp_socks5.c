@@ -22,15 +22,14 @@
  * The relay's address is what the proxy says, except where that cannot be: 0.0.0.0, ::, a name, or the proxy's own loopback
  * address while the proxy is elsewhere, all mean the proxy's own address.
  *
- * Datagrams that wait are bounded by bytes, for a session and for the worker; what does not fit is dropped and counted. So
- * are pieces of datagrams (FRAG), which no server is known to send, and what is longer than a datagram with the proxy's
- * header can be: the header takes 10 bytes or more of 65,507.
+ * Dropped and counted are: what does not fit the queue (udp_wait.c), pieces of datagrams (FRAG), which no server is known
+ * to send, and what is longer than a datagram with the proxy's header can be, which takes 10 bytes or more of 65,507.
  *
  * Lifetimes: everything here is the session's and ends with it. A control connection's watch outlives it until the reap, so
  * it is memory of its own.
  */
 #include "relay/udp_peers.h"
-#include "relay/udp.h"
+#include "relay/udp_wait.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -42,22 +41,13 @@
 #include <unistd.h>
 
 enum {
-  WAIT_SESSION = 72 * 1024,       /* bytes that wait in a session: one datagram of any size, or many small ones */
-  WAIT_WORKER = 8 * 1024 * 1024,  /* in all of a worker */
-  KEEPALIVE_IDLE_S = 30,          /* of control connections, so that a proxy that vanished is noticed */
+  KEEPALIVE_IDLE_S = 30, /* of control connections, so that a proxy that vanished is noticed */
   KEEPALIVE_EVERY_S = 10,
   KEEPALIVE_COUNT = 3
 };
 #define HOLD_NS UINT64_C(2000000000)
 
 enum stage { STAGE_IDLE, STAGE_ASKING, STAGE_OPEN };
-
-struct waiting {
-  struct waiting *next;
-  adit_endpoint local;
-  size_t length;
-  uint8_t bytes[];
-};
 
 struct control {
   struct adit_relay_socket socket; /* first member; its fd is owned */
@@ -69,16 +59,13 @@ struct socks5_session {
   enum stage stage;
   struct adit_connect *connect; /* STAGE_ASKING */
   struct control *control;      /* STAGE_OPEN */
-  struct waiting *waiting;      /* STAGE_ASKING; oldest first */
-  struct waiting **waiting_end;
-  size_t waiting_bytes;
+  struct adit_udp_wait wait;    /* STAGE_ASKING */
   struct adit_udp_peers peers;
 };
 
 /* What the sessions of a worker share. */
 struct shared {
   uint64_t held_until_ns; /* until then nobody asks */
-  size_t waiting_bytes;
 };
 
 static struct socks5_session *of(struct adit_udp_session *session) {
@@ -95,62 +82,6 @@ static struct adit_relay *relay_of(const struct socks5_session *session) {
 
 static uint64_t now_of(const struct socks5_session *session) {
   return adit_loop_now(relay_of(session)->loop);
-}
-
-/* ---- the queue --------------------------------------------------------------------------------------------------- */
-
-static void enqueue(struct socks5_session *session, const struct adit_datagram *datagram) {
-  struct shared *shared = shared_of(session);
-  size_t bytes = sizeof(struct waiting) + datagram->length;
-  bool fits = session->waiting_bytes + bytes <= WAIT_SESSION && shared->waiting_bytes + bytes <= WAIT_WORKER;
-  struct waiting *one = fits ? malloc(bytes) : NULL;
-  if (!one) {
-    adit_udp_drop(session->base.all);
-    return;
-  }
-  one->next = NULL;
-  one->local = datagram->local;
-  one->length = 0;
-  for (unsigned i = 0; i < datagram->iovcnt; i++) {
-    memcpy(one->bytes + one->length, datagram->iov[i].iov_base, datagram->iov[i].iov_len);
-    one->length += datagram->iov[i].iov_len;
-  }
-  if (!session->waiting) session->waiting_end = &session->waiting;
-  *session->waiting_end = one;
-  session->waiting_end = &one->next;
-  session->waiting_bytes += bytes;
-  shared->waiting_bytes += bytes;
-}
-
-/* Take the oldest out, for the caller to free(); NULL when none waits. */
-static struct waiting *dequeue(struct socks5_session *session) {
-  struct waiting *one = session->waiting;
-  if (!one) return NULL;
-  session->waiting = one->next;
-  session->waiting_bytes -= sizeof *one + one->length;
-  shared_of(session)->waiting_bytes -= sizeof *one + one->length;
-  return one;
-}
-
-static void drop_waiting(struct socks5_session *session) {
-  struct waiting *one;
-  while ((one = dequeue(session)) != NULL) {
-    adit_udp_drop(session->base.all);
-    free(one);
-  }
-}
-
-/* Nobody takes the client's datagrams: say so for each that waits. */
-static void refuse_waiting(struct socks5_session *session) {
-  const adit_ip nobody = {{0}, 0};
-  struct waiting *one;
-  while ((one = dequeue(session)) != NULL) {
-    struct iovec iov = {one->bytes, one->length};
-    adit_udp_drop(session->base.all);
-    adit_stack_send_unreachable(relay_of(session)->stack, one->local, session->base.client, ADIT_REFUSE_RESET, nobody,
-                                &iov, 1);
-    free(one);
-  }
 }
 
 /* ---- the association --------------------------------------------------------------------------------------------- */
@@ -281,11 +212,11 @@ static void on_associated(void *user, int fd, adit_endpoint said) {
     adit_log_limited(relay->log, &relay->upstream_limit, now_of(session), ADIT_LOG_WARNING, 0,
                      "the proxy's relay for datagrams, %s, cannot be used: %s", adit_endpoint_format(to, text),
                      strerror(-error));
-    refuse_waiting(session);
+    adit_udp_wait_refuse(&session->base, &session->wait, NULL);
     return;
   }
-  struct waiting *one;
-  while ((one = dequeue(session)) != NULL) {
+  struct adit_udp_waiting *one;
+  while ((one = adit_udp_wait_take(session->base.all, &session->wait, NULL)) != NULL) {
     struct iovec iov = {one->bytes, one->length};
     send_wrapped(session, one->local, &iov, 1, one->length);
     free(one);
@@ -302,7 +233,7 @@ static void on_failed(void *user, enum adit_refusal how, bool silent, const char
   session->connect = NULL;
   session->stage = STAGE_IDLE;
   shared_of(session)->held_until_ns = now_of(session) + HOLD_NS;
-  refuse_waiting(session);
+  adit_udp_wait_refuse(&session->base, &session->wait, NULL);
 }
 
 static int ask(struct socks5_session *session) {
@@ -352,10 +283,10 @@ static void send_datagram(struct adit_udp_session *base, const struct adit_datag
       refuse(session, datagram);
       return;
     }
-    enqueue(session, datagram);
+    adit_udp_wait_put(base->all, &session->wait, datagram);
     break;
   case STAGE_ASKING:
-    enqueue(session, datagram);
+    adit_udp_wait_put(base->all, &session->wait, datagram);
     break;
   case STAGE_OPEN:
     send_wrapped(session, datagram->local, datagram->iov, datagram->iovcnt, datagram->length);
@@ -393,7 +324,7 @@ static void close_session(struct adit_udp_session *base) {
   if (session->connect) adit_connect_cancel(session->connect);
   session->connect = NULL;
   close_association(session);
-  if (base->all->way_state) drop_waiting(session);
+  adit_udp_wait_drop(base->all, &session->wait);
   adit_udp_peers_forget(base->all->relay, &session->peers);
 }
 

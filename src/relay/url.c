@@ -3,9 +3,9 @@
  *
  * Upstream URLs.
  *
- * A URL may hold a password, and what is wrong with a URL is often its password: an @ or / in it shifts every part behind.
- * So no message repeats a part of the URL but the scheme, and that only if it is followed by "://"; of what is wrong
- * elsewhere only the one character is named, with what to write instead.
+ * A URL may hold a password, and what is wrong with a URL is often its password: an @ or / in it shifts every part
+ * behind. So no message repeats a part of the URL but the scheme, and that only if it is followed by "://"; of what is
+ * wrong elsewhere only the one character is named, with what to write instead.
  */
 #include "relay/url.h"
 
@@ -92,13 +92,14 @@ static int decode(struct piece piece, const char *what, char out[ADIT_URL_USER],
       int high = i + 2 < piece.length ? hex_digit(piece.start[i + 1]) : -1;
       int low = high >= 0 ? hex_digit(piece.start[i + 2]) : -1;
       if (high < 0 || low < 0)
-        return explain(reason, "a %% in the %s is not followed by two hexadecimal digits; write %% itself as %%25", what);
+        return explain(reason, "a %% in the %s is not followed by two hexadecimal digits; write %% itself as %%25",
+                       what);
       c = (char)(high * 16 + low);
       if (c == '\0') return explain(reason, "%%00 cannot be in the %s", what);
       i += 2;
     } else if ((unsigned char)c <= ' ' || c == 0x7f || strchr("\"<>[]\\^`{|}", c)) {
-      return explain(reason, "'%c' cannot stand in the %s; write it as %%%02X", isprint((unsigned char)c) ? c : '?', what,
-                     (unsigned)(unsigned char)c);
+      return explain(reason, "'%c' cannot stand in the %s; write it as %%%02X", isprint((unsigned char)c) ? c : '?',
+                     what, (unsigned)(unsigned char)c);
     }
     if (length == ADIT_URL_USER - 1) return explain(reason, "the %s is longer than %d bytes", what, ADIT_URL_USER - 1);
     out[length++] = c;
@@ -115,8 +116,9 @@ static int take_credentials(struct piece piece, struct adit_upstream *upstream, 
   if (!error) error = decode(password, "password", upstream->password, reason);
   if (error) return error;
   if (upstream->kind == ADIT_UPSTREAM_SOCKS5 && upstream->user[0] == '\0')
-    return explain(reason, "the user before the @ is empty, which SOCKS5 does not allow (RFC 1929); write user:password@, "
-                           "or leave the @ out");
+    return explain(reason,
+                   "the user before the @ is empty, which SOCKS5 does not allow (RFC 1929); write user:password@, "
+                   "or leave the @ out");
   if (upstream->kind == ADIT_UPSTREAM_HTTP && strchr(upstream->user, ':'))
     return explain(reason, "the user has a ':' in it, which HTTP does not allow (RFC 7617)");
   upstream->has_credentials = true;
@@ -128,8 +130,9 @@ static int take_port(struct piece piece, struct adit_upstream *upstream, char *r
   if (piece.length == 0) return 0; /* "host:" is "host" (RFC 3986, 3.2.3) */
   for (size_t i = 0; i < piece.length; i++) {
     if (piece.start[i] < '0' || piece.start[i] > '9')
-      return explain(reason, "the port behind the last ':' is not a number; write host:port, and user and password before "
-                             "an @ (an IPv6 address in brackets: [::1])");
+      return explain(reason,
+                     "the port behind the last ':' is not a number; write host:port, and user and password before "
+                     "an @ (an IPv6 address in brackets: [::1])");
     port = port * 10 + (unsigned)(piece.start[i] - '0');
     if (port > 65535) break;
   }
@@ -166,7 +169,8 @@ static int take_literal(struct piece piece, struct adit_upstream *upstream, char
                    strchr(upstream->host, '%') ? " (a zone cannot be given)" : "");
   struct piece rest = {end + 1, piece.length - length - 2};
   if (rest.length == 0) return 0;
-  if (rest.start[0] != ':') return explain(reason, "behind ']' only ':' and a port may follow; write it like [::1]:1080");
+  if (rest.start[0] != ':')
+    return explain(reason, "behind ']' only ':' and a port may follow; write it like [::1]:1080");
   return take_port((struct piece){rest.start + 1, rest.length - 1}, upstream, reason);
 }
 
@@ -209,7 +213,7 @@ static int take_authority(struct piece rest, struct adit_upstream *upstream, cha
 
 int adit_upstream_parse(const char *url, struct adit_upstream *upstream, char *reason) {
   struct adit_upstream parsed = {.kind = ADIT_UPSTREAM_DIRECT};
-  struct piece rest;
+  struct piece rest = {url, 0};
   adit_ip ip;
   int error = take_scheme(url, &parsed.kind, &rest, reason);
   if (!error) error = take_authority(rest, &parsed, reason);

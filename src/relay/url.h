@@ -18,9 +18,9 @@ enum adit_upstream_kind {
 };
 
 enum {
-  ADIT_URL_USER = 256,     /**< longest user name or password, terminating zero included (RFC 1929: 255 bytes) */
-  ADIT_URL_HOST = 256,     /**< longest host name, terminating zero included */
-  ADIT_URL_REASON = 256    /**< room for an explanation */
+  ADIT_URL_USER = 256,  /**< longest user name or password, terminating zero included (RFC 1929: 255 bytes) */
+  ADIT_URL_HOST = 256,  /**< longest host name, terminating zero included */
+  ADIT_URL_REASON = 256 /**< room for an explanation */
 };
 
 /** An upstream as its URL says. A plain value; holds a password: clear it with adit_upstream_clear. */

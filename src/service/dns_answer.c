@@ -4,8 +4,8 @@
  * From a DNS query to the answer of the zone adit.test.
  *
  * An answer consists of the question as it was asked, letter case included (resolvers check it), at most two records,
- * and a SOA record when there is nothing to say (RFC 2308). The longest is the 255 bytes of a name beside about 150 bytes
- * of everything else, so it always fits.
+ * and a SOA record when there is nothing to say (RFC 2308). The longest is the 255 bytes of a name beside about 150
+ * bytes of everything else, so it always fits.
  */
 #include "service/dns_answer.h"
 

@@ -16,6 +16,9 @@
 #define ADIT_SECOND UINT64_C(1000000000)
 #define ADIT_MILLISECOND UINT64_C(1000000)
 
+/** lwIP's slow TCP timer. */
+#define ADIT_TICK (2 * TCP_TMR_INTERVAL * ADIT_MILLISECOND)
+
 /* ---- a flow ----------------------------------------------------------------------------------------------------- */
 
 /** What is to be told to a flow's owner, or done for it, at the next flush (struct adit_flow, `pending`). */
@@ -79,12 +82,12 @@ struct adit_flow {
   adit_endpoint local;
   adit_endpoint remote;
 
-  struct pbuf *received;      /**< in order, linked by `next`; tot_len and references between them do not count */
+  struct pbuf *received; /**< in order, linked by `next`; tot_len and references between them do not count */
   struct pbuf *received_tail;
-  struct pbuf *settled;       /**< last one known to hold no buffer for little data; NULL: look at all */
-  size_t received_bytes;      /**< not consumed yet */
-  uint32_t received_offset;   /**< bytes of the first one that are consumed */
-  uint32_t consumed;          /**< bytes by which the window is to open at the next flush */
+  struct pbuf *settled;     /**< last one known to hold no buffer for little data; NULL: look at all */
+  size_t received_bytes;    /**< not consumed yet */
+  uint32_t received_offset; /**< bytes of the first one that are consumed */
+  uint32_t consumed;        /**< bytes by which the window is to open at the next flush */
 
   struct adit_chunk *chunks; /**< memory of bytes written and not acknowledged, oldest first; see flow_write.c */
   struct adit_chunk *chunks_tail;
@@ -123,7 +126,7 @@ struct adit_stack {
   struct adit_flow *touched; /**< flows for which the next flush has something to do, in order */
   struct adit_flow *touched_tail;
   struct adit_flow_list parked; /**< flows that wait for an answer, the one whose last SYN is oldest first */
-  struct adit_flow_list gone;   /**< flows without a connection that are not freed yet: their owner has not heard of it */
+  struct adit_flow_list gone; /**< flows without a connection that are not freed yet: their owner has not heard of it */
   uint32_t parked_limit;
   bool starved; /**< there are flows with ADIT_MARK_STARVED */
   uint64_t last_id;
@@ -182,7 +185,7 @@ void adit_syn_flush(struct adit_flow *flow);
 /** Give up flows whose client sends no SYN any more. */
 void adit_syn_expire(struct adit_stack *stack);
 
-/* flow.c */
+/* core.c, flow.c, flush.c */
 
 /** A flow that is in no list yet, or NULL when memory is out. */
 struct adit_flow *adit_flow_new(struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote);
@@ -276,8 +279,8 @@ void adit_output_pbuf(void *user, struct pbuf *packet, unsigned link, uint16_t m
  * Answer the packet whose first bytes are `ip` with the ICMP error that says `how`, ADIT_REFUSE_RESET being port
  * unreachable; silently not, when too many were sent of late.
  */
-int adit_output_unreachable(struct adit_stack *stack, const uint8_t *ip, size_t length, const struct adit_header *header,
-                            enum adit_refusal how);
+int adit_output_unreachable(struct adit_stack *stack, const uint8_t *ip, size_t length,
+                            const struct adit_header *header, enum adit_refusal how);
 
 /* timer.c */
 

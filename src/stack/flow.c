@@ -1,70 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * The life of a flow, and the flush.
+ * The life of a flow, and what its owner does with it.
  *
  * A flow begins with a SYN (syn.c) and is in the flow table from then on, until its 4-tuple is free again: refused, reset,
- * or, after an orderly end, when lwIP lets its pcb go, at the end of TIME-WAIT. adit_flow_callbacks tells that moment.
+ * or, after an orderly end, when lwIP lets its pcb go, at the end of TIME-WAIT (flush.c).
  *
  * Two sides hold a flow: lwIP by the pcb's extension, and its owner until the `closed` event or until it lets go
  * (ADIT_MARK_RELEASED). When both are gone it is freed, but never before the flush has it in hand: whoever is in the
  * middle of something with a flow finds it whole. So each of the two, when it goes, touches the flow and leaves the rest
- * to the flush.
- *
- * lwIP's callbacks run in the middle of lwIP. They note what happened in `pending` and touch the flow; nothing else. The
- * flush takes the touched flows in order, and for each: memory of acknowledged bytes is freed, the owner hears the events
- * (it may act on any flow; what it acts on is touched, and comes later in the same flush), then lwIP is told what the
- * owner did, and sends. All acknowledgments that lwIP has put off are sent here: the delay is that of one burst.
+ * to the flush. A flow that lwIP is done with, but whose owner has not read everything, is on the stack's list `gone`: its
+ * tuple is free, and the end of the stack still finds it.
  */
 #include <errno.h>
-#include <string.h>
 
-#include "lwip/priv/tcp_priv.h"
 #include "stack/core.h"
-
-void adit_flow_touch(struct adit_flow *flow) {
-  if (flow->marks & ADIT_MARK_TOUCHED) return;
-  struct adit_stack *stack = flow->stack;
-  flow->marks |= ADIT_MARK_TOUCHED;
-  flow->next_touched = NULL;
-  if (stack->touched) {
-    stack->touched_tail->next_touched = flow;
-  } else {
-    stack->touched = flow;
-  }
-  stack->touched_tail = flow;
-}
-
-void adit_flow_unlink(struct adit_flow *flow) {
-  struct adit_flow_list *list = flow->list;
-  if (!list) return;
-  if (flow->previous) {
-    flow->previous->next = flow->next;
-  } else {
-    list->first = flow->next;
-  }
-  if (flow->next) {
-    flow->next->previous = flow->previous;
-  } else {
-    list->last = flow->previous;
-  }
-  list->count--;
-  flow->list = NULL;
-  flow->previous = flow->next = NULL;
-}
-
-void adit_flow_link(struct adit_flow_list *list, struct adit_flow *flow) {
-  adit_flow_unlink(flow);
-  flow->list = list;
-  flow->previous = list->last;
-  if (list->last) {
-    list->last->next = flow;
-  } else {
-    list->first = flow;
-  }
-  list->last = flow;
-  list->count++;
-}
 
 struct adit_flow *adit_flow_new(struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote) {
   struct adit_flow *flow = adit_port_calloc(1, sizeof *flow);
@@ -92,146 +42,7 @@ void adit_flow_gone(struct adit_flow *flow, int error) {
   adit_flow_touch(flow);
 }
 
-/* ---- lwIP's callbacks ---- */
-
-/* The pcb is being freed; what is in its queues has been. `on_error` may follow with a better reason. */
-static void on_destroy(u8_t slot, void *data) {
-  struct adit_flow *flow = data;
-  (void)slot;
-  if (!flow) return; /* a listening pcb */
-  bool ended = (flow->marks & ADIT_MARK_ENDED) || (flow->pending & ADIT_PENDING_CLOSED);
-  flow->pcb = NULL;
-  if (flow->stack->accepting != flow) { /* it was counted as accepted */
-    flow->stack->stats.flows_closed++;
-    if (flow->state != ADIT_FLOW_CLOSED) flow->stack->stats.flows_open--;
-  }
-  adit_flow_gone(flow, ended ? flow->error : -ETIMEDOUT);
-}
-
-static void on_error(void *arg, err_t err) {
-  struct adit_flow *flow = arg;
-  flow->error = adit_port_error(err);
-  flow->pending |= ADIT_PENDING_CLOSED;
-  adit_flow_touch(flow);
-}
-
-static err_t on_open(u8_t slot, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb) {
-  struct adit_stack *stack = adit_port_user();
-  struct adit_flow *flow = stack->accepting;
-  (void)listener;
-  if (!flow) return ERR_ABRT; /* something like a SYN that nobody parked: lwIP lets the pcb go */
-  flow->pcb = pcb;
-  tcp_ext_arg_set(pcb, slot, flow);
-  tcp_ext_arg_set_callbacks(pcb, slot, &adit_flow_callbacks);
-  tcp_nagle_disable(pcb);
-  if (!(flow->marks & ADIT_MARK_HTTPD)) {
-    tcp_arg(pcb, flow);
-    tcp_recv(pcb, adit_flow_on_receive);
-    tcp_err(pcb, on_error);
-  }
-  return ERR_OK;
-}
-
-const struct tcp_ext_arg_callbacks adit_flow_callbacks = {.destroy = on_destroy, .passive_open = on_open};
-
-err_t adit_flow_on_accept(void *arg, struct tcp_pcb *pcb, err_t err) {
-  struct adit_flow *flow = arg;
-  if (err != ERR_OK || !pcb) return ERR_OK; /* no memory for a pcb: syn.c sees that none came */
-  flow->state = ADIT_FLOW_ESTABLISHED;
-  flow->pending |= ADIT_PENDING_ESTABLISHED;
-  adit_flow_touch(flow);
-  return ERR_OK;
-}
-
-/* ---- the flush ---- */
-
-static bool take(struct adit_flow *flow, enum adit_flow_pending what) {
-  bool was = (flow->pending & what) != 0;
-  flow->pending &= (uint16_t)~what;
-  return was && flow->events && !(flow->marks & ADIT_MARK_RELEASED);
-}
-
-static void tell(struct adit_flow *flow) {
-  if (take(flow, ADIT_PENDING_ESTABLISHED) && flow->events->established) flow->events->established(flow->user, flow);
-  if (take(flow, ADIT_PENDING_READABLE) && flow->events->readable) flow->events->readable(flow->user, flow);
-  if (take(flow, ADIT_PENDING_PEER_CLOSED) && flow->events->peer_closed) flow->events->peer_closed(flow->user, flow);
-  if (take(flow, ADIT_PENDING_WRITABLE) && flow->events->writable) flow->events->writable(flow->user, flow);
-}
-
-/* In TIME-WAIT both sides have ended: the owner is done, once it has read everything. */
-static bool has_ended(const struct adit_flow *flow) {
-  if (flow->received_bytes > 0 && flow->error == 0) return false;
-  return (flow->pending & ADIT_PENDING_CLOSED) || (flow->marks & ADIT_MARK_ENDED);
-}
-
-static void tell_closed(struct adit_flow *flow) {
-  if (flow->state != ADIT_FLOW_CLOSED && flow->pcb) flow->stack->stats.flows_open--;
-  flow->state = ADIT_FLOW_CLOSED;
-  flow->pending |= ADIT_PENDING_CLOSED;
-  if (take(flow, ADIT_PENDING_CLOSED) && flow->events->closed)
-    flow->events->closed(flow->user, flow, flow->error);
-  flow->marks |= ADIT_MARK_RELEASED;
-}
-
-/*
- * An owner that is gone does not wait for the peer's FIN for ever: in FIN-WAIT-2 lwIP gives up after a while, for pcbs with
- * TF_RXCLOSED. The same flag keeps the peer's acknowledgments from counting as a sign of life, so it must not be set
- * while there is something to be sent: what takes a slow peer a minute would be cut off. httpd sets it at once.
- */
-static void await_fin(struct tcp_pcb *pcb) {
-  if (pcb->state == FIN_WAIT_2) {
-    tcp_set_flags(pcb, TF_RXCLOSED);
-  } else if (pcb->state > FIN_WAIT_2 || pcb->state == FIN_WAIT_1) {
-    tcp_clear_flags(pcb, TF_RXCLOSED);
-  }
-}
-
-/* What the owner did, told to lwIP. */
-static void act(struct adit_flow *flow) {
-  struct tcp_pcb *pcb = flow->pcb;
-  if (!pcb) return;
-  bool unread = (flow->marks & ADIT_MARK_RELEASED) && !(flow->marks & ADIT_MARK_HTTPD) && flow->received_bytes > 0;
-  if ((flow->pending & ADIT_PENDING_ABORT) || unread) {
-    flow->pending &= (uint16_t)~ADIT_PENDING_ABORT;
-    tcp_arg(pcb, NULL);
-    tcp_err(pcb, NULL);
-    tcp_clear_flags(pcb, TF_ACK_DELAY); /* the RST acknowledges */
-    tcp_abort(pcb);
-    return;
-  }
-  bool tell_window = adit_flow_open_window(flow) && !(flow->marks & ADIT_MARK_PEER_CLOSED);
-  /* lwIP would send FIN together with SYN-ACK, and leave SYN-RCVD without a word: it waits for the handshake. */
-  if ((flow->pending & ADIT_PENDING_FIN) && pcb->state != SYN_RCVD) {
-    flow->pending &= (uint16_t)~ADIT_PENDING_FIN;
-    tcp_shutdown(pcb, 0, 1); /* without memory, lwIP tries again */
-  }
-  if (flow->marks & ADIT_MARK_RELEASED) await_fin(pcb);
-  if (!pcb->unsent) pcb->persist_backoff = 0; /* what it was about has been acknowledged; lwIP lets it run on */
-  if (tell_window || (pcb->flags & TF_ACK_DELAY)) tcp_ack_now(pcb);
-  if (pcb->unsent || (pcb->flags & TF_ACK_NOW)) tcp_output(pcb);
-}
-
-void adit_flow_flush(struct adit_stack *stack) {
-  while (stack->touched) {
-    struct adit_flow *flow = stack->touched;
-    stack->touched = flow->next_touched;
-    flow->marks &= (uint16_t)~ADIT_MARK_TOUCHED;
-    if (flow->syn) {
-      adit_syn_flush(flow);
-      continue;
-    }
-    if (flow->pcb && flow->pcb->state == TIME_WAIT) flow->marks |= ADIT_MARK_ENDED;
-    adit_flow_reclaim(flow);
-    tell(flow);
-    if (has_ended(flow)) tell_closed(flow);
-    act(flow);
-    if (flow->received) adit_flow_settle(flow);
-    bool held = flow->pcb || (flow->marks & ADIT_MARK_TOUCHED) || !(flow->marks & ADIT_MARK_RELEASED);
-    if (!held) adit_flow_free(flow);
-  }
-}
-
-/* ---- what an owner does ---- */
+/* ---- what an owner does: noted here, done by the flush ---- */
 
 void adit_flow_attach(struct adit_flow *flow, const struct adit_flow_events *events, void *user) {
   flow->events = events;
@@ -264,6 +75,35 @@ uint64_t adit_flow_id(const struct adit_flow *flow) {
 
 bool adit_flow_peer_has_closed(const struct adit_flow *flow) {
   return (flow->marks & ADIT_MARK_PEER_CLOSED) != 0;
+}
+
+int adit_flow_accept(struct adit_flow *flow) {
+  if (flow->state != ADIT_FLOW_PARKED || (flow->marks & ADIT_MARK_RELEASED)) return -EALREADY;
+  if (!adit_port_has_room(flow->stack->port)) return -ENOBUFS;
+  flow->state = ADIT_FLOW_ACCEPTED;
+  flow->pending |= ADIT_PENDING_ACCEPT;
+  adit_flow_unlink(flow);
+  adit_flow_touch(flow);
+  return 0;
+}
+
+int adit_flow_refuse(struct adit_flow *flow, enum adit_refusal how) {
+  if (flow->state != ADIT_FLOW_PARKED || (flow->marks & ADIT_MARK_RELEASED)) return -EALREADY;
+  if ((unsigned)how >= ADIT_REFUSALS) return -EINVAL;
+  flow->refusal = (uint8_t)how;
+  flow->pending |= ADIT_PENDING_REFUSE;
+  flow->marks |= ADIT_MARK_RELEASED;
+  adit_flow_unlink(flow);
+  adit_flow_touch(flow);
+  return 0;
+}
+
+int adit_flow_drop(struct adit_flow *flow) {
+  if (flow->state != ADIT_FLOW_PARKED || (flow->marks & ADIT_MARK_RELEASED)) return -EALREADY;
+  flow->marks |= ADIT_MARK_RELEASED;
+  adit_flow_unlink(flow);
+  adit_flow_touch(flow);
+  return 0;
 }
 
 int adit_flow_shutdown(struct adit_flow *flow) {

@@ -18,10 +18,10 @@
 #include "stack/core.h"
 
 enum {
-  SMALL = 16 * 1024,      /* bytes: less than this is not worth a buffer of 64 KiB */
-  TINY = 1024,            /* bytes: less than this is not worth a pbuf of its own */
+  SMALL = 16 * 1024,       /* bytes: less than this is not worth a buffer of 64 KiB */
+  TINY = 1024,             /* bytes: less than this is not worth a pbuf of its own */
   GATHER_MOST = 4096 - 48, /* bytes: with all headers a block of 4 KiB */
-  GATHERED = 0x80         /* flag of a pbuf that was made here; lwIP has none of this value */
+  GATHERED = 0x80          /* flag of a pbuf that was made here; lwIP has none of this value */
 };
 
 err_t adit_flow_on_receive(void *arg, struct tcp_pcb *pcb, struct pbuf *pbuf, err_t err) {

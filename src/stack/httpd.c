@@ -115,3 +115,11 @@ int adit_httpd_start(struct adit_stack *stack, const struct adit_httpd_content *
   adit_port_leave(outer);
   return started ? 0 : -ENOMEM;
 }
+
+int adit_httpd_accept(struct adit_flow *flow) {
+  if (!flow->stack->httpd) return -EINVAL;
+  int error = adit_flow_accept(flow);
+  if (error) return error;
+  flow->marks |= ADIT_MARK_HTTPD | ADIT_MARK_RELEASED;
+  return 0;
+}

@@ -4,7 +4,7 @@
  * A stack: made, asked, ended.
  *
  * The way through it: input.c takes a packet apart and decides who it is for; TCP goes to lwIP (port/netif.c), whose
- * callbacks (flow.c, flow_read.c) only note what happened and touch the flow; datagrams and echo requests are told at
+ * callbacks (flush.c, flow_read.c) only note what happened and touch the flow; datagrams and echo requests are told at
  * once. adit_stack_flush then walks the touched flows: their owners hear the events and act, what they did is given to
  * lwIP, and lwIP sends (output.c). So an owner never runs in the middle of lwIP, and all that one burst brought for a flow
  * is one event and one acknowledgment.
@@ -168,19 +168,6 @@ void adit_stack_free(struct adit_stack *stack) {
   free(stack->except);
   free(stack->answer);
   free(stack);
-}
-
-bool adit_stack_is(const struct adit_stack *stack, adit_ip ip) {
-  for (size_t i = 0; i < stack->excepts; i++)
-    if (adit_ip_equal(stack->except[i], ip)) return false;
-  if (stack->answers == 0) return true;
-  for (size_t i = 0; i < stack->answers; i++)
-    if (adit_cidr_contains(stack->answer[i], ip)) return true;
-  return false;
-}
-
-void adit_stack_drop(struct adit_stack *stack, enum adit_drop reason) {
-  stack->stats.drops[reason]++;
 }
 
 void adit_stack_flush(struct adit_stack *stack) {

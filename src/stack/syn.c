@@ -6,7 +6,8 @@
  * lwIP answers a SYN at once, and only for a port that is listened on. So it does not see SYNs: the headers of each are
  * kept here, its owner is told, and repetitions are absorbed. When the owner accepts, lwIP is given the SYN, with its
  * listening pcb moved to that port for the moment; adit_flow_callbacks ties the pcb that comes of it to the flow. The
- * listening pcbs have port 0 otherwise, and no SYN gets past this file, so nothing else ever reaches them.
+ * listening pcbs have port 0 otherwise, which is refused here. What still reaches them there (SYN together with FIN) is
+ * turned away, as no flow is being accepted.
  *
  * Limits: as many flows as adit_stack_options.parked; the one whose client has been silent longest makes room. A flow
  * whose client sends no SYN for PATIENCE is given up: Linux repeats after 1, 3, 7, 15, 31 and 63 seconds, and then every
@@ -165,41 +166,4 @@ void adit_syn_flush(struct adit_flow *flow) {
   } else if (flow->marks & ADIT_MARK_RELEASED) {
     unpark(flow, 0);
   }
-}
-
-int adit_flow_accept(struct adit_flow *flow) {
-  if (flow->state != ADIT_FLOW_PARKED || (flow->marks & ADIT_MARK_RELEASED)) return -EALREADY;
-  if (!adit_port_has_room(flow->stack->port)) return -ENOBUFS;
-  flow->state = ADIT_FLOW_ACCEPTED;
-  flow->pending |= ADIT_PENDING_ACCEPT;
-  adit_flow_unlink(flow);
-  adit_flow_touch(flow);
-  return 0;
-}
-
-int adit_httpd_accept(struct adit_flow *flow) {
-  if (!flow->stack->httpd) return -EINVAL;
-  int error = adit_flow_accept(flow);
-  if (error) return error;
-  flow->marks |= ADIT_MARK_HTTPD | ADIT_MARK_RELEASED;
-  return 0;
-}
-
-int adit_flow_refuse(struct adit_flow *flow, enum adit_refusal how) {
-  if (flow->state != ADIT_FLOW_PARKED || (flow->marks & ADIT_MARK_RELEASED)) return -EALREADY;
-  if ((unsigned)how >= ADIT_REFUSALS) return -EINVAL;
-  flow->refusal = (uint8_t)how;
-  flow->pending |= ADIT_PENDING_REFUSE;
-  flow->marks |= ADIT_MARK_RELEASED;
-  adit_flow_unlink(flow);
-  adit_flow_touch(flow);
-  return 0;
-}
-
-int adit_flow_drop(struct adit_flow *flow) {
-  if (flow->state != ADIT_FLOW_PARKED || (flow->marks & ADIT_MARK_RELEASED)) return -EALREADY;
-  flow->marks |= ADIT_MARK_RELEASED;
-  adit_flow_unlink(flow);
-  adit_flow_touch(flow);
-  return 0;
 }

@@ -15,33 +15,24 @@
 #include "lwip/priv/tcp_priv.h"
 #include "stack/core.h"
 
-#define TICK (TCP_SLOW_INTERVAL * ADIT_MILLISECOND)
 enum { MADE_UP = 10 /* ticks */ };
-
-void adit_timer_need_tcp(struct adit_stack *stack) {
-  if (stack->tick_ns == UINT64_MAX) stack->tick_ns = adit_port_time(stack->port) + TICK;
-}
-
-void adit_timer_need_second(struct adit_stack *stack) {
-  if (stack->second_ns == UINT64_MAX) stack->second_ns = adit_port_time(stack->port) + ADIT_SECOND;
-}
 
 uint64_t adit_stack_deadline(const struct adit_stack *stack) {
   return stack->tick_ns < stack->second_ns ? stack->tick_ns : stack->second_ns;
 }
 
 static void tick(struct adit_stack *stack, uint64_t now) {
-  uint64_t missed = (now - stack->tick_ns) / TICK;
+  uint64_t missed = (now - stack->tick_ns) / ADIT_TICK;
   if (missed > MADE_UP) {
     tcp_ticks += (u32_t)missed;
-    stack->tick_ns += missed * TICK;
+    stack->tick_ns += missed * ADIT_TICK;
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next) pcb->rttest = 0; /* no round trip took so long */
   }
   if (stack->starved) adit_flow_feed(stack);
   while (stack->tick_ns <= now) {
     tcp_fasttmr();
     tcp_slowtmr();
-    stack->tick_ns += TICK;
+    stack->tick_ns += ADIT_TICK;
   }
   if (!tcp_active_pcbs && !tcp_tw_pcbs) stack->tick_ns = UINT64_MAX;
 }

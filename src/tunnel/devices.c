@@ -4,8 +4,8 @@
  * The devices of a tunnel: one that is opened, or fds that somebody gave.
  *
  * Who owns the fds with `own_fds`: the tunnel, as soon as the start was called with options that can be read. Each is
- * closed exactly once: by its device from the moment that there is one, by close_from before that. The same number given
- * twice would be closed twice, the second time perhaps as somebody else's; so it is an error, and closed once.
+ * closed exactly once: by its device from the moment that there is one, by close_from before that. The same number
+ * given twice would be closed twice, the second time perhaps as somebody else's; so it is an error, and closed once.
  */
 #include "tunnel/state.h"
 
@@ -47,8 +47,8 @@ static int explain_attach(char *reason, int fd, int error) {
   if (error == -EBADF)
     return adit_tunnel_explain(reason, error, "fds: %d is not open in this process; give the fd of a TUN", fd);
   if (error == -EINVAL)
-    return adit_tunnel_explain(reason, error,
-                               "fds: %d keeps no packets apart, or cannot be read and written; give the fd of a TUN", fd);
+    return adit_tunnel_explain(
+        reason, error, "fds: %d keeps no packets apart, or cannot be read and written; give the fd of a TUN", fd);
   return adit_tunnel_explain(reason, error, "fds: %d cannot be used: %s", fd, strerror(-error));
 }
 
@@ -84,28 +84,33 @@ static int explain_open(const struct adit_tunnel_options *options, int error, ch
   case -ENOENT:
   case -ENODEV:
   case -ENXIO:
-    return adit_tunnel_explain(reason, error, "there is no TUN driver behind /dev/net/tun; load it (modprobe tun), or "
-                                              "give the container the device");
+    return adit_tunnel_explain(reason, error,
+                               "there is no TUN driver behind /dev/net/tun; load it (modprobe tun), or "
+                               "give the container the device");
   case -EPERM:
   case -EACCES:
-    return adit_tunnel_explain(reason, error, "device: no permission to open %s; it takes root or CAP_NET_ADMIN, or "
-                                              "a device made for this user (ip tuntap add), or fds from who may",
+    return adit_tunnel_explain(reason, error,
+                               "device: no permission to open %s; it takes root or CAP_NET_ADMIN, or "
+                               "a device made for this user (ip tuntap add), or fds from who may",
                                name);
   case -EBUSY:
-    return adit_tunnel_explain(reason, error, "device: %s is in use, or exists and is no TUN with %u queue(s); choose "
-                                              "another name",
+    return adit_tunnel_explain(reason, error,
+                               "device: %s is in use, or exists and is no TUN with %u queue(s); choose "
+                               "another name",
                                name, queues_of(options));
   case -ENAMETOOLONG:
     return adit_tunnel_explain(reason, error, "device: %s is longer than %d bytes; choose a shorter name", name,
                                ADIT_DEVICE_NAME - 1);
   case -EINVAL:
-    return adit_tunnel_explain(reason, error, "device: %s with %u queue(s) is not allowed by the kernel; choose a name "
-                                              "without /, : and space, and at most one %%d in it",
+    return adit_tunnel_explain(reason, error,
+                               "device: %s with %u queue(s) is not allowed by the kernel; choose a name "
+                               "without /, : and space, and at most one %%d in it",
                                name, queues_of(options));
   case -EMFILE:
   case -ENFILE:
-    return adit_tunnel_explain(reason, error, "device: too many open files for %u queue(s); raise the limit "
-                                              "(RLIMIT_NOFILE)",
+    return adit_tunnel_explain(reason, error,
+                               "device: too many open files for %u queue(s); raise the limit "
+                               "(RLIMIT_NOFILE)",
                                queues_of(options));
   default:
     return adit_tunnel_explain(reason, error, "device: %s cannot be opened: %s", name, strerror(-error));

@@ -4,8 +4,8 @@
  * What a tunnel tells of itself: counters, and the list of its connections.
  *
  * Counters are published by each worker at the end of its turn and read here without asking it. Connections change
- * with every packet, so each worker is asked to write a copy in its own thread; that costs it a walk over its list and one
- * allocation. All copies are made before the first connection is told: the list is complete, or nobody is called.
+ * with every packet, so each worker is asked to write a copy in its own thread; that costs it a walk over its list and
+ * one allocation. All copies are made before the first connection is told: the list is complete, or nobody is called.
  */
 #include "relay/state.h"
 #include "tunnel/state.h"

@@ -3,9 +3,9 @@
  *
  * From the options of a tunnel to what relay and stack are told.
  *
- * What can be wrong is found here, before anything is opened or started, so that the reason can say which option it was.
- * What the kernel has to allow (mark, interface) is tried on a socket that is thrown away: otherwise the start would succeed
- * and every connection fail.
+ * What can be wrong is found here, before anything is opened or started, so that the reason can say which option it
+ * was. What the kernel has to allow (mark, interface) is tried on a socket that is thrown away: otherwise the start
+ * would succeed and every connection fail.
  */
 #include "tunnel/state.h"
 
@@ -75,8 +75,9 @@ static int read_texts(const struct adit_tunnel_options *options, struct adit_rel
 static int try_outside(const struct adit_tunnel_options *options, char *reason) {
   const char *interface = options->interface;
   if (interface && (strlen(interface) >= IF_NAMESIZE || if_nametoindex(interface) == 0))
-    return adit_tunnel_explain(reason, -ENODEV, "interface: there is none of the name '%.64s'; give one that "
-                                                "'ip link' shows",
+    return adit_tunnel_explain(reason, -ENODEV,
+                               "interface: there is none of the name '%.64s'; give one that "
+                               "'ip link' shows",
                                interface);
   if (!interface && options->mark == 0) return 0;
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -90,8 +91,7 @@ static int try_outside(const struct adit_tunnel_options *options, char *reason) 
     error = -errno;
     adit_tunnel_explain(reason, error, "mark: sockets cannot be marked: %s; it takes root or CAP_NET_ADMIN",
                         strerror(-error));
-  } else if (interface &&
-             setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface)) < 0) {
+  } else if (interface && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface)) < 0) {
     error = -errno;
     adit_tunnel_explain(reason, error, "interface: sockets cannot be bound to %s: %s", interface, strerror(-error));
   }
@@ -102,8 +102,9 @@ static int try_outside(const struct adit_tunnel_options *options, char *reason) 
 static int find_upstream(const struct adit_tunnel_options *options, struct adit_upstream *upstream, char *reason) {
   char why[ADIT_URL_REASON];
   if (!options->upstream)
-    return adit_tunnel_explain(reason, -EINVAL, "upstream: is missing; give a URL such as direct:// or "
-                                                "socks5://127.0.0.1:1080");
+    return adit_tunnel_explain(reason, -EINVAL,
+                               "upstream: is missing; give a URL such as direct:// or "
+                               "socks5://127.0.0.1:1080");
   int error = adit_upstream_parse(options->upstream, upstream, why);
   return error ? adit_tunnel_explain(reason, error, "upstream: %s", why) : 0;
 }

@@ -55,8 +55,8 @@ void adit_tunnel_unplan(struct adit_tunnel *tunnel);
 /* ---- devices.c ---- */
 
 /**
- * Open the device, or take the fds. Returns 0, or a negative errno with the reason; then none is open. Either way fds with
- * `own_fds` are no longer the caller's.
+ * Open the device, or take the fds. Returns 0, or a negative errno with the reason; then none is open. Either way fds
+ * with `own_fds` are no longer the caller's.
  */
 int adit_tunnel_open(struct adit_tunnel *tunnel, const struct adit_tunnel_options *options, char *reason);
 

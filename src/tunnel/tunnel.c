@@ -3,19 +3,19 @@
  *
  * A whole tunnel in one object: its life.
  *
- * The start goes through plan (options are read and checked), devices, names, runtime; each step is undone in reverse when
- * a later one fails, and by adit_tunnel_free. `*tunnel` is written before the first thread is made, so that callbacks find it
- * there, and taken back when the start fails, at which point there is no thread any more.
+ * The start goes through plan (options are read and checked), devices, workers, names, threads; each step is undone in
+ * reverse when a later one fails, and by adit_tunnel_free. `*tunnel` is written when all but the threads is made, so
+ * that callbacks find it there and may stop it, and taken back when the start fails, when there is no thread any more.
  *
  * Threads: one for each queue, and one that writes `dns_cache` when there is that. All have every signal blocked.
  *
  * Callbacks, in the order in which they come: `ready` is a message to the first worker, posted once all run. A worker
- * does or discards what is in its mailbox before it ends, and `stopped` is the last act of the last worker; so `ready` comes
- * before `stopped` or not at all. `log` and `protect` come whenever workers have something to say or to send.
+ * does or discards what is in its mailbox before it ends, and `stopped` is the last act of the last worker; so `ready`
+ * comes before `stopped` or not at all. `log` and `protect` come whenever workers have something to say or to send.
  * When the device was gone at once, all workers may have ended within the start; then `stopped` is called from there.
  *
- * Nobody waits for anything in a callback, so none can wait for itself: the stop sets a flag in each mailbox; the join is
- * left to adit_tunnel_wait, where a lock makes sure that each thread is joined once, whoever waits.
+ * Nobody waits for anything in a callback, so none can wait for itself: the stop sets a flag in each mailbox; the join
+ * is left to adit_tunnel_wait, where a lock makes sure that each thread is joined once, whoever waits.
  */
 #include "tunnel/state.h"
 
@@ -66,28 +66,26 @@ static int explain_start(char *reason, unsigned workers, int error) {
   return adit_tunnel_explain(reason, error, "%u worker(s) cannot be started: %s%s", workers, strerror(-error), advice);
 }
 
-static int start_workers(struct adit_tunnel *made, struct adit_tunnel **tunnel, char *reason) {
+static int make_workers(struct adit_tunnel *tunnel, char *reason) {
   const struct adit_runtime_options options = {
-      .devices = made->device,
-      .workers = made->devices,
-      .stack = &made->stack,
+      .devices = tunnel->device,
+      .workers = tunnel->devices,
+      .stack = &tunnel->stack,
       .application = &adit_relay_application,
-      .user = &made->relay,
-      .log = adit_tunnel_log(made),
+      .user = &tunnel->relay,
+      .log = adit_tunnel_log(tunnel),
       .ended = tell_stopped,
-      .ended_user = made,
+      .ended_user = tunnel,
   };
-  int error = adit_runtime_new(&options, &made->runtime);
-  if (error) return explain_start(reason, made->devices, error);
-  *tunnel = made;
-  error = adit_runtime_start(made->runtime);
-  if (error) {
-    *tunnel = NULL;
-    adit_runtime_free(made->runtime);
-    return explain_start(reason, made->devices, error);
-  }
-  made->ready_message = (struct adit_message){.run = tell_ready, .user = made};
-  if (made->ready) (void)adit_worker_post(adit_runtime_worker(made->runtime, 0), &made->ready_message);
+  int error = adit_runtime_new(&options, &tunnel->runtime);
+  return error ? explain_start(reason, tunnel->devices, error) : 0;
+}
+
+static int start_workers(struct adit_tunnel *tunnel, char *reason) {
+  int error = adit_runtime_start(tunnel->runtime);
+  if (error) return explain_start(reason, tunnel->devices, error);
+  tunnel->ready_message = (struct adit_message){.run = tell_ready, .user = tunnel};
+  if (tunnel->ready) (void)adit_worker_post(adit_runtime_worker(tunnel->runtime, 0), &tunnel->ready_message);
   return 0;
 }
 
@@ -117,14 +115,18 @@ int adit_tunnel_start(const struct adit_tunnel_options *options, struct adit_tun
   }
   error = adit_tunnel_open(made, options, reason);
   if (error) goto no_device;
-  error = adit_tunnel_plan_names(made, reason);
-  if (error) goto no_names;
-  error = start_workers(made, tunnel, reason);
+  error = make_workers(made, reason);
   if (error) goto no_workers;
+  *tunnel = made;
+  error = adit_tunnel_plan_names(made, reason);
+  if (!error) error = start_workers(made, reason);
+  if (error) goto not_started;
   return 0;
 
+not_started:
+  *tunnel = NULL;
+  adit_runtime_free(made->runtime);
 no_workers:
-no_names:
   adit_tunnel_close(made);
 no_device:
 no_plan:

@@ -5,8 +5,9 @@
 # adit proxy between real clients and real servers: directly, through SOCKS5 (microsocks, dante; with and without
 # password) and through HTTP (tinyproxy; the same), over IPv4 and IPv6; what cannot be connected to; proxies that fail.
 #
-# This namespace is the client's machine. Its traffic to 203.0.113.0/24 and 2001:db8::/32 goes into the device. adit's own
-# sockets carry a mark and go over a veth pair to the namespace "outside", where those addresses and the proxies are.
+# This namespace is the client's machine. Its traffic to 203.0.113.0/24 and 2001:db8::/32 goes into the device. adit's
+# own sockets carry a mark and go over a veth pair to the namespace "outside", where those addresses and the proxies
+# are.
 set -eu
 . "$(dirname "$0")/lib.sh"
 need curl nc socat python3 sha256sum nginx microsocks danted tinyproxy
@@ -30,7 +31,8 @@ for i in 1 2 3; do
   in_ns outside ip addr add 203.0.113.$i/32 dev lo
   in_ns outside ip -6 addr add 2001:db8::$i/128 dev lo nodad
 done
-in_ns outside sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+in_ns outside sh -c 'cd /proc/sys/net; echo 1 >ipv4/ip_forward; echo 1 >ipv6/conf/all/forwarding
+  echo 0 >ipv4/icmp_ratelimit; echo 0 >ipv6/icmp/ratelimit' # every error is told
 in_ns outside ip route add blackhole 203.0.113.66
 in_ns outside ip route add unreachable 203.0.113.67
 in_ns outside ip -6 route add blackhole 2001:db8::66
@@ -88,10 +90,11 @@ TINY
 done
 echo 'BasicAuth user p_ss' >>"$WORK/tinyproxy8081.conf"
 
-# Servers that nobody packages. echo: port 7; reset: port 7001, says "half" and resets; and proxies on 1090 and up that are
-# wrong in one way each, or right but slow.
+# Servers that nobody packages. echo: port 7; reset: port 7001, says "half" and resets; both: port 7002, reads all and
+# sends as much at the same time (an echo would block a proxy that relays both ways in one thread, as microsocks does);
+# and proxies on 1090 and up that are wrong in one way each, or right but slow.
 cat >"$WORK/servers.py" <<'PYTHON'
-import socket, struct, sys, threading, time
+import hashlib, socket, struct, sys, threading, time
 
 def serve(port, what):
     listener = socket.socket(socket.AF_INET6)
@@ -129,6 +132,23 @@ def reset(connection):
     connection.sendall(b"half")
     time.sleep(0.2)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+def both(connection):
+    left = rest = struct.unpack("!Q", exactly(connection, 8))[0]
+    received = hashlib.sha256()
+    def read():
+        nonlocal rest
+        while rest > 0 and (data := connection.recv(min(rest, 1 << 20))):
+            received.update(data)
+            rest -= len(data)
+    reader = threading.Thread(target=read)
+    reader.start()
+    block = hashlib.shake_128(b"down").digest(1 << 20) + b"!"  # an odd length: no two segments are alike
+    while left > 0:
+        connection.sendall(block[:left])
+        left -= min(left, len(block))
+    reader.join()
+    connection.sendall(received.digest())
 
 def hang(connection):
     while connection.recv(4096):
@@ -170,7 +190,7 @@ def slow(connection):  # SOCKS5 that answers one byte at a time
         pump(connection, far)
         thread.join()
 
-for port, what in {7: echo, 7001: reset, 1090: hang, 1091: garbage, 1092: half, 1093: slow}.items():
+for port, what in {7: echo, 7001: reset, 7002: both, 1090: hang, 1091: garbage, 1092: half, 1093: slow}.items():
     serve(port, what)
 print("Ready", flush=True)
 threading.Event().wait()
@@ -229,39 +249,44 @@ print(text, "at once" if time.monotonic() - begin < 1 else "late")
 PYTHON
 outcome() { python3 "$WORK/outcome.py" "$@"; }
 
-# through HOST BYTES: send to the echo port and read back meanwhile; sums of both and the count.
+# through.py HOST BYTES: send as many, receive as many meanwhile. Prints four sums: sent, and what arrived of it there;
+# what was to come, and what arrived of it here.
 cat >"$WORK/through.py" <<'PYTHON'
-import hashlib, socket, sys, threading
+import hashlib, socket, struct, sys, threading
 host, total = sys.argv[1], int(sys.argv[2])
-block = hashlib.shake_128(b"adit").digest(1 << 20) + b"!"  # an odd length: no two segments are alike
-client = socket.create_connection((host, 7), timeout=60)
-sent = hashlib.sha256()
+client = socket.create_connection((host, 7002), timeout=60)
+client.sendall(struct.pack("!Q", total))
 
-def send():
-    left = total
+def stream(name, take):
+    block, digest, left = hashlib.shake_128(name).digest(1 << 20) + b"!", hashlib.sha256(), total
     while left > 0:
         piece = block[:left]
-        client.sendall(piece)
-        sent.update(piece)
+        take(piece)
+        digest.update(piece)
         left -= len(piece)
-    client.shutdown(socket.SHUT_WR)
+    return digest.hexdigest()
+
+up = []
+def send():
+    up.append(stream(b"up", client.sendall))
 
 sender = threading.Thread(target=send)
 sender.start()
-received, count = hashlib.sha256(), 0
+received, count, tail = hashlib.sha256(), 0, b""
 while data := client.recv(1 << 20):
-    received.update(data)
+    received.update(data[:max(0, total - count)])
+    tail += data[max(0, total - count):]
     count += len(data)
 sender.join()
-print(sent.hexdigest(), received.hexdigest(), count)
+print(up[0], tail.hex(), stream(b"down", lambda piece: None), received.hexdigest())
 PYTHON
 
 through() { # through WAY HOST BYTES
   RUN_SECONDS=200 check_command "$1: $3 bytes to and from $2" python3 "$WORK/through.py" "$2" "$3"
-  local sent received count
-  read -r sent received count <<<"$OUT"
-  check_equal "$1: bytes back from $2" "$3" "$count"
-  check_equal "$1: SHA-256 of what came back from $2" "$sent" "$received"
+  local sent arrived_there expected received
+  read -r sent arrived_there expected received <<<"$OUT"
+  check_equal "$1: SHA-256 of what $2 got" "$sent" "$arrived_there"
+  check_equal "$1: SHA-256 of what came from $2" "$expected" "$received"
 }
 
 fds_of() { find "/proc/${PID[$1]}/fd" -type l 2>/dev/null | wc -l; }
@@ -297,12 +322,16 @@ basics() {
   run curl -sS --max-time 10 "http://$FAR4:81/"
   check_status 7 "$1: curl to a closed port"
   # One address of two answers: curl moves on at once.
-  run curl -gsS --fail --max-time 10 -o /dev/null -w '%{remote_ip}' --resolve "two.test:80:203.0.113.67,$FAR4" http://two.test/page
+  run curl -gsS --fail --max-time 10 -o /dev/null -w '%{remote_ip}' \
+    --resolve "two.test:80:203.0.113.67,$FAR4" http://two.test/page
   check_equal "$1: curl moves on to the next address" $FAR4 "$OUT"
-  # The client ends, and hears the rest.
-  check_equal "$1: half-close" 'to and fro' \
-    "$(printf 'to and fro' | socat -t 10 - "TCP:$FAR4:7")"
   through "$1" $FAR4 20000000
+}
+
+# half_close WAY: the client ends, and hears the rest. microsocks and tinyproxy cannot do it: they end both sides.
+half_close() {
+  check_equal "$1: half-close" 'to and fro' "$(printf 'to and fro' | socat -t 10 - "TCP:$FAR4:7")"
+  check_equal "$1: half-close over IPv6" 'to and fro' "$(printf 'to and fro' | socat -t 10 - "TCP:[$FAR6]:7")"
 }
 
 # ---- directly ----
@@ -310,6 +339,7 @@ before=$(links)
 proxy
 check_contains 'the upstream is named' 'direct://' "$(cat "$(out_of proxy)")"
 basics direct
+half_close direct
 # As without adit: the same connection, past the device, ends the same way.
 for host in 203.0.113.67 2001:db8::67 203.0.113.66 2001:db8::66 $FAR4 $FAR6; do
   check_equal "direct: $host port 81, as without adit" "$(outcome $host 81 3 7)" "$(outcome $host 81 3)"
@@ -345,6 +375,7 @@ stop_proxy 'socks5 with password'
 
 proxy --upstream socks5://10.9.0.2:1082
 basics dante
+half_close dante
 parallel dante
 stop_proxy dante
 
@@ -360,6 +391,7 @@ stop_proxy 'http with password'
 proxy --upstream socks5://10.9.0.2:1093
 check_equal 'one byte at a time: IPv4' "$SUM" "$(fetched $FAR4)"
 check_equal 'one byte at a time: IPv6' "$SUM" "$(fetched "[$FAR6]")"
+half_close 'one byte at a time'
 stop_proxy 'one byte at a time'
 
 proxy --upstream reject://
@@ -394,14 +426,16 @@ bad 'garbage, http' http://10.9.0.2:1091 'http://10.9.0.2:1091: the answer is no
 bad 'closes half-way' socks5://10.9.0.2:1092 'socks5://10.9.0.2:1092: .*' 'EHOSTUNREACH at once'
 bad absent socks5://10.9.0.2:9 'socks5://10.9.0.2:9: cannot be reached: Connection refused' 'EHOSTUNREACH at once'
 bad 'wants a password' socks5://10.9.0.2:1081 'socks5://10.9.0.2:1081: the proxy wants a user' 'EHOSTUNREACH at once'
-bad 'another password' socks5://user:p_ss@10.9.0.2:1081 'socks5://10.9.0.2:1081: user and password' 'EHOSTUNREACH at once'
+bad 'another password' socks5://user:p_ss@10.9.0.2:1081 'socks5://10.9.0.2:1081: user and password' \
+  'EHOSTUNREACH at once'
 bad 'wants a password, http' http://10.9.0.2:8081 'http://10.9.0.2:8081: the proxy answered: 407' 'EHOSTUNREACH at once'
 
 # ---- limits, and wrong usage ----
 proxy --max-flows 2
 start one nc -d $FAR4 7
 start two nc -d $FAR4 7
-wait_for 5 'two connections' sh -c "ss -Htn dst $FAR4 | grep -c ESTAB | grep -q 2"
+two_connections() { [ "$(ss -Htn state established src 192.168.3.11 dst $FAR4 | wc -l)" = 2 ]; }
+wait_for 5 'two connections' two_connections
 check_equal 'one more than --max-flows' 'ECONNREFUSED at once' "$(outcome $FAR4 7 20)"
 is_running one || fail 'an existing connection ended'
 stop_proxy limits

@@ -263,6 +263,23 @@ fake_all 'fake, socks5'
 check_equal 'fake, socks5: a page by name' 'a page from far' "$(get www.example)"
 check_equal 'fake, socks5: a page by name, over IPv6' 'a page from far' "$(TYPE=AAAA get www.example)"
 check_contains 'fake, socks5: the proxy got the name' 'connected to www.example:80' "$(cat "$(err_of microsocks)")"
+# The whole way of an ordinary program: the C library asks whom resolv.conf names, for both families at once.
+printf 'nameserver %s\n' $ANYBODY >"$WORK/resolv.client"
+cat >"$WORK/client.sh" <<'SHELL'
+mount --bind "$1" "$(readlink -f /etc/resolv.conf)"
+shift
+exec "$@"
+SHELL
+client() { unshare --mount bash "$WORK/client.sh" "$WORK/resolv.client" "$@"; }
+check_match 'fake, socks5: the C library gets both addresses' '^fd00:198:18::.*198\.1[89]\.' \
+  "$(client getent ahosts www.example | awk '{ print $1 }' | sort -ru | paste -sd' ')"
+check_equal 'fake, socks5: curl' 'a page from far' "$(client curl -sS --fail --max-time 20 http://www.example/)"
+check_equal 'fake, socks5: curl over IPv6' 'a page from far' \
+  "$(client curl -6 -sS --fail --max-time 20 http://v6.example/)"
+start_to pages "$WORK/pages.txt" unshare --mount bash "$WORK/client.sh" "$WORK/resolv.client" \
+  curl -sS --fail --max-time 50 --parallel --parallel-max 64 'http://www.example/?[1-100]' -o '/dev/stdout'
+await pages 60
+check_equal 'fake, socks5: a hundred pages' 100 "$(grep -c '^a page from far$' "$WORK/pages.txt")"
 no_page nothing.example
 check_match 'fake, socks5: a name that the proxy does not know cannot be connected to' "[Cc]ould.?n.t connect" "$ERR"
 check_equal 'fake, socks5: and the client learns it soon' yes "$([ $TOOK_MS -lt 3000 ] && echo yes || echo "$TOOK_MS ms")"
@@ -311,6 +328,7 @@ check_equal 'fake, direct: a page by name' 'a page from far' "$(get www.example)
 check_equal 'fake, direct: a page by name, over IPv6' 'a page from far' "$(TYPE=AAAA get www.example)"
 check_equal 'fake, direct: the client speaks IPv4, the name has only IPv6' 'a page from far' "$(get v6.example)"
 check_equal 'fake, direct: the client speaks IPv6, the name has only IPv4' 'a page from far' "$(TYPE=AAAA get v4.example)"
+check_equal 'fake, direct: curl' 'a page from far' "$(client curl -sS --fail --max-time 20 http://www.example/)"
 check_contains 'fake, direct: the name is looked up outside' 'A? www.example.' "$(cat "$(out_of tap)")"
 check_equal 'fake, direct: and remembered' "$(grep -c ' A? www.example\.' "$(out_of tap)")" \
   "$(get www.example >/dev/null; grep -c ' A? www.example\.' "$(out_of tap)")"

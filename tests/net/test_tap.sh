@@ -73,7 +73,7 @@ mac=$(neighbour_mac $V4)
 check_match 'the stack has a hardware address of its own, made up and no group' '^[0-9a-f][26ae]:' "$mac"
 check_lacks 'it is not that of the device' $KERNEL_MAC "$mac"
 check_equal 'the same for IPv6' "$mac" "$(neighbour_mac $V6)"
-ours=($V4 192.168.3.1 192.168.3.254 $V6 fdad:3::1 fdad:3::ffff:1)
+ours=("$V4" 192.168.3.1 192.168.3.254 "$V6" fdad:3::1 fdad:3::ffff:1)
 others=(192.168.3.11 192.168.4.12 10.0.0.1 fdad:3::11 fdad:4::12 2001:db8::1)
 check_equal 'who has our addresses' "$(printf "%s $mac $mac\n" "${ours[@]}")" "$(who_has "${ours[@]}")"
 check_equal 'who has others' "$(printf '%s\n' "${others[@]}")" "$(who_has "${others[@]}")"

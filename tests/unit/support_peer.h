@@ -41,11 +41,11 @@ struct support_owner {
 };
 
 struct support_world {
-  struct support_lab lab; /**< first: the stack's `user` */
-  uint32_t offload;       /**< what the stack was told that its packets may ask for */
-  uint32_t mtu;           /**< of the stack */
-  bool holds;             /**< leaves SYNs parked; otherwise each is accepted at once */
-  bool reads;             /**< copied to new owners */
+  struct support_lab lab;                               /**< first: the stack's `user` */
+  uint32_t offload;                                     /**< what the stack was told that its packets may ask for */
+  uint32_t mtu;                                         /**< of the stack */
+  bool holds;                                           /**< leaves SYNs parked; otherwise each is accepted at once */
+  bool reads;                                           /**< copied to new owners */
   void (*act)(struct support_owner *owner, char event); /**< copied to new owners */
   unsigned count;
   unsigned limit;
@@ -53,7 +53,8 @@ struct support_world {
 };
 
 /** Make a stack whose SYNs get owners, at most `limit` of them. `change` may change the options. */
-void support_world_open(struct support_world *world, unsigned limit, void (*change)(struct adit_stack_options *options));
+void support_world_open(struct support_world *world, unsigned limit,
+                        void (*change)(struct adit_stack_options *options));
 
 /** Free all; every buffer must be back, and no memory in use. */
 void support_world_close(struct support_world *world);
@@ -72,13 +73,13 @@ struct support_segment {
   uint32_t sequence;
   uint32_t acknowledgment;
   uint8_t flags;
-  uint32_t window;      /**< in bytes, scaled */
-  uint16_t mss;         /**< option; 0 = none */
-  int scale;            /**< option; -1 = none */
-  bool sack_permitted;  /**< option */
-  unsigned sacks;       /**< blocks of the SACK option */
-  uint32_t sack[4][2];  /**< their edges */
-  size_t headers;       /**< bytes before the payload */
+  uint32_t window;     /**< in bytes, scaled */
+  uint16_t mss;        /**< option; 0 = none */
+  int scale;           /**< option; -1 = none */
+  bool sack_permitted; /**< option */
+  unsigned sacks;      /**< blocks of the SACK option */
+  uint32_t sack[4][2]; /**< their edges */
+  size_t headers;      /**< bytes before the payload */
   const uint8_t *data;
   size_t length;
 };
@@ -99,19 +100,19 @@ struct support_peer {
   bool mute;       /**< support_peer_run takes what comes but answers nothing; may be set at any time */
   bool lies;       /**< does not mind bytes beyond its window; may be set at any time */
 
-  uint32_t next;      /**< sequence number of the next byte to send */
-  uint32_t acked;     /**< highest acknowledgment that came */
-  uint32_t room;      /**< window that the stack offers, bytes */
-  int stack_scale;    /**< window scale of the stack's, 0 without */
-  uint32_t begin;     /**< the stack's initial sequence number */
-  uint32_t expected;  /**< sequence number of the next byte from the stack */
-  uint32_t edge;      /**< right edge of the window that was offered: no byte may lie behind it */
+  uint32_t next;     /**< sequence number of the next byte to send */
+  uint32_t acked;    /**< highest acknowledgment that came */
+  uint32_t room;     /**< window that the stack offers, bytes */
+  int stack_scale;   /**< window scale of the stack's, 0 without */
+  uint32_t begin;    /**< the stack's initial sequence number */
+  uint32_t expected; /**< sequence number of the next byte from the stack */
+  uint32_t edge;     /**< right edge of the window that was offered: no byte may lie behind it */
   bool established;
-  bool reset;         /**< RST came */
-  bool fin;           /**< FIN came, in order */
-  unsigned segments;  /**< with data, taken so far */
-  unsigned acks;      /**< without data, taken so far */
-  uint8_t *data;      /**< received in order */
+  bool reset;        /**< RST came */
+  bool fin;          /**< FIN came, in order */
+  unsigned segments; /**< with data, taken so far */
+  unsigned acks;     /**< without data, taken so far */
+  uint8_t *data;     /**< received in order */
   size_t length;
   size_t size;
 };

@@ -39,7 +39,13 @@ static void note(struct record *record, const void *bytes, size_t length) {
 static void note_packets(struct record *record, struct support_lab *lab) {
   for (struct support_out *out = lab->first; out; out = out->next) {
     const struct adit_offload *o = &out->offload;
-    uint32_t notes[] = {o->gso, o->checksum, o->ecn, o->gso_size, o->header_length, o->checksum_start, o->checksum_offset,
+    uint32_t notes[] = {o->gso,
+                        o->checksum,
+                        o->ecn,
+                        o->gso_size,
+                        o->header_length,
+                        o->checksum_start,
+                        o->checksum_offset,
                         (uint32_t)out->length};
     note(record, notes, sizeof notes);
     note(record, out->bytes, out->length);
@@ -49,9 +55,8 @@ static void note_packets(struct record *record, struct support_lab *lab) {
 
 static void on_datagram(void *user, const struct adit_datagram *datagram) {
   struct support_lab *lab = user;
-  assert_int_equal(adit_stack_send_datagram(lab->stack, datagram->local, datagram->remote, datagram->iov,
-                                            datagram->iovcnt),
-                   0);
+  assert_int_equal(
+      adit_stack_send_datagram(lab->stack, datagram->local, datagram->remote, datagram->iov, datagram->iovcnt), 0);
 }
 
 /* A run of some minutes: connections, data both ways, datagrams above the MTU, losses, retransmissions, refusals. */
@@ -94,26 +99,27 @@ static struct record run(uint8_t secret, uint32_t bits) {
     for (struct support_out *out; (out = support_lab_take(&world.lab));) free(out);
     size_t length = (size_t)(support_random(&seed) % 1400);
     switch (support_random(&seed) % 6) {
-      case 0:
-        if (which != 5 && peer->established && !peer->reset) support_peer_send(peer, SUPPORT_PSH, data, length);
-        break;
-      case 1:
-        if (which != 5 && owner->flow && peer->established) adit_flow_write(owner->flow, data, sizeof data);
-        break;
-      case 2:
-        length = support_udp4(packet, "192.168.3.11", "192.168.3.12", 5000, 53, data, 3 * length);
-        support_lab_input(&world.lab, packet, length);
-        break;
-      case 3:
-        length = support_udp6(packet, "fdad:3::11", "fdad:3::12", 5000, 53, data, 3 * length);
-        support_lab_input(&world.lab, packet, length);
-        break;
-      case 4:
-        support_lab_pass(&world.lab, support_random(&seed) % (2 * SUPPORT_S));
-        break;
-      default:
-        length = support_echo4(packet, "192.168.3.11", "192.168.3.12", SUPPORT_ECHO_REQUEST4, 1, (uint16_t)step, data, 56);
-        support_lab_input(&world.lab, packet, length);
+    case 0:
+      if (which != 5 && peer->established && !peer->reset) support_peer_send(peer, SUPPORT_PSH, data, length);
+      break;
+    case 1:
+      if (which != 5 && owner->flow && peer->established) adit_flow_write(owner->flow, data, sizeof data);
+      break;
+    case 2:
+      length = support_udp4(packet, "192.168.3.11", "192.168.3.12", 5000, 53, data, 3 * length);
+      support_lab_input(&world.lab, packet, length);
+      break;
+    case 3:
+      length = support_udp6(packet, "fdad:3::11", "fdad:3::12", 5000, 53, data, 3 * length);
+      support_lab_input(&world.lab, packet, length);
+      break;
+    case 4:
+      support_lab_pass(&world.lab, support_random(&seed) % (2 * SUPPORT_S));
+      break;
+    default:
+      length = support_echo4(packet, "192.168.3.11", "192.168.3.12", SUPPORT_ECHO_REQUEST4, 1, (uint16_t)step, data,
+                             56);
+      support_lab_input(&world.lab, packet, length);
     }
   }
   note_packets(&record, &world.lab);
@@ -128,14 +134,16 @@ static struct record run(uint8_t secret, uint32_t bits) {
 
 static void test_equal_runs(void **state) {
   (void)state;
-  static const uint32_t bits[] = {0, ADIT_OFFLOAD_CHECKSUM, ADIT_OFFLOAD_CHECKSUM | ADIT_OFFLOAD_TSO4 | ADIT_OFFLOAD_TSO6};
+  static const uint32_t bits[] = {0, ADIT_OFFLOAD_CHECKSUM,
+                                  ADIT_OFFLOAD_CHECKSUM | ADIT_OFFLOAD_TSO4 | ADIT_OFFLOAD_TSO6};
   for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) {
     struct record first = run(0, bits[i]), second = run(0, bits[i]);
     assert_true(first.packets > 300);
     assert_int_equal(first.packets, second.packets);
     assert_int_equal(first.length, second.length);
     for (size_t at = 0; at < first.length; at++)
-      if (first.bytes[at] != second.bytes[at]) fail_msg("byte %zu of %zu: %u != %u", at, first.length, first.bytes[at], second.bytes[at]);
+      if (first.bytes[at] != second.bytes[at])
+        fail_msg("byte %zu of %zu: %u != %u", at, first.length, first.bytes[at], second.bytes[at]);
     free(first.bytes);
     free(second.bytes);
   }

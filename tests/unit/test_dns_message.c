@@ -237,7 +237,8 @@ static void test_answers(void **state) {
     size_t length = make_answer(answer, table[i].name, 2);
     support_put16(answer + length - (2 * 16) - 4, table[i].type);
     if (table[i].at >= 0) answer[table[i].at] = table[i].to;
-    if (adit_dns_answers(query, end, answer, length) != table[i].fits) fail_msg("%s: not %d", table[i].what, table[i].fits);
+    if (adit_dns_answers(query, end, answer, length) != table[i].fits)
+      fail_msg("%s: not %d", table[i].what, table[i].fits);
   }
   const uint8_t bare[12] = {[2] = 0x80, [3] = ns_r_formerr};
   assert_true(adit_dns_answers(query, end, bare, sizeof bare));
@@ -257,9 +258,9 @@ static void test_truncate(void **state) {
     bool cut;
     bool keeps_opt;
   } table[] = {
-      {1, -1, 512, false, false},  {1, 0, 512, false, true},  {60, -1, 512, true, false},   {60, 0, 512, true, true},
-      {60, 20, 512, true, true},   {60, 600, 512, true, false}, {60, 0, 1232, false, true}, {400, 12, 1232, true, true},
-      {400, 0, 4096, true, true},
+      {1, -1, 512, false, false}, {1, 0, 512, false, true},    {60, -1, 512, true, false},
+      {60, 0, 512, true, true},   {60, 20, 512, true, true},   {60, 600, 512, true, false},
+      {60, 0, 1232, false, true}, {400, 12, 1232, true, true}, {400, 0, 4096, true, true},
   };
   for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
     uint8_t query[ROOM];
@@ -318,7 +319,9 @@ static void test_host(void **state) {
       {"a\\032b.org", NULL},
       {"a\\.b.org", NULL},
       {"a b.org", NULL},
-      {"b\xc3\xbc" "cher.example", NULL},
+      {"b\xc3\xbc"
+       "cher.example",
+       NULL},
       {"user@example.org", NULL},
       {"a:80", NULL},
       {"a/b", NULL},
@@ -408,7 +411,8 @@ static void feed(const uint8_t *bytes, size_t length) {
     size_t failed = adit_dns_failure(bytes, &question, ns_r_servfail, answer);
     assert_in_range(failed, ADIT_DNS_HEADER + 5, sizeof answer);
     /* What was read is what is written, letters included: the question is the same byte for byte. */
-    if (failed >= question.end && !(bytes[12] & 0xc0)) assert_true(adit_dns_answers(bytes, question.end, answer, failed));
+    if (failed >= question.end && !(bytes[12] & 0xc0))
+      assert_true(adit_dns_answers(bytes, question.end, answer, failed));
     (void)adit_dns_host(question.name, host);
   }
 }
@@ -444,9 +448,9 @@ static void test_noise(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_read),     cmocka_unit_test(test_read_wrong), cmocka_unit_test(test_failure),
-      cmocka_unit_test(test_answers),  cmocka_unit_test(test_truncate),   cmocka_unit_test(test_host),
-      cmocka_unit_test(test_ask),      cmocka_unit_test(test_addresses),  cmocka_unit_test(test_noise),
+      cmocka_unit_test(test_read),    cmocka_unit_test(test_read_wrong), cmocka_unit_test(test_failure),
+      cmocka_unit_test(test_answers), cmocka_unit_test(test_truncate),   cmocka_unit_test(test_host),
+      cmocka_unit_test(test_ask),     cmocka_unit_test(test_addresses),  cmocka_unit_test(test_noise),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

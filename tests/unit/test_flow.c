@@ -943,7 +943,7 @@ static void test_out_of_order_beyond_the_window(void **state) {
   reopen(window_64k);
   peer.next += 1 << 18;
   send_at(60000, 1460, 0);
-  send_at((1 << 16) - 1000, 1460, 0); /* 460 bytes too many */
+  send_at((1 << 16) - 1000, 1460, 0);           /* 460 bytes too many */
   send_at((1 << 16) - 1460, 1460, SUPPORT_FIN); /* one number too many */
   for (size_t at = 0; at < 1 << 16; at += 1024) send_at(at, 1024, 0);
   support_lab_flush(&world.lab);
@@ -1026,7 +1026,7 @@ static void test_mss_option_after_the_handshake_means_nothing(void **state) {
 
 static void test_options_that_are_malformed(void **state) {
   (void)state;
-  static const uint8_t options[][8] = {{2, 0, 0, 0}, {2, 1, 2, 1},  {2, 200, 1, 1},    {1, 1, 1, 2, 1, 1, 1, 3},
+  static const uint8_t options[][8] = {{2, 0, 0, 0}, {2, 1, 2, 1},   {2, 200, 1, 1},   {1, 1, 1, 2, 1, 1, 1, 3},
                                        {3, 3, 3, 2}, {254, 2, 2, 4}, {0, 2, 4, 0, 50}, {4, 2, 2, 4, 5, 1, 1, 2}};
   for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
     support_peer_raw(&peer, peer.next, peer.expected, SUPPORT_ACK, 512, options[i], 8, pattern + i, 1);
@@ -1124,6 +1124,69 @@ static void test_retransmitted_data_is_acknowledged_at_once(void **state) {
   assert_int_equal(adit_flow_available(owner->flow), 100);
 }
 
+/* ---- Ethernet ---- */
+
+static const uint8_t own_mac[6] = {2, 0, 0, 0, 0, 1}, client_mac[6] = {2, 0, 0, 0, 0, 2};
+
+static void ethernet(struct adit_stack_options *options) {
+  options->ethernet = true;
+  memcpy(options->mac, own_mac, sizeof own_mac);
+}
+
+static void input_frame(uint8_t flags, uint32_t sequence, uint32_t acknowledgment) {
+  uint8_t frame[128];
+  size_t length = support_tcp4(frame, "192.168.3.11", "192.168.3.12", PORT, 80, sequence, acknowledgment, flags, 65535,
+                               NULL, 0, NULL, 0);
+  length = support_ethernet(frame, length, own_mac, client_mac, 0x0800);
+  support_lab_input(&world.lab, frame, length);
+  support_lab_flush(&world.lab);
+}
+
+static void answer_arp(void) {
+  uint8_t frame[64];
+  size_t length = support_arp(frame, 2, client_mac, "192.168.3.11", own_mac, "192.168.3.12");
+  support_lab_input(&world.lab, frame, length);
+  support_lab_flush(&world.lab);
+}
+
+/* The last frame that came out; the others are forgotten. */
+static struct support_out *last_frame(void) {
+  struct support_out *last = NULL;
+  for (struct support_out *out; (out = support_lab_take(&world.lab)); last = out) free(last);
+  return last;
+}
+
+static void test_packet_that_waits_for_arp_outlives_its_flow(void **state) {
+  (void)state;
+  close_world(NULL);
+  support_world_open(&world, 1, ethernet);
+  input_frame(SUPPORT_SYN, 100, 0);
+  answer_arp();
+  struct support_out *frame = last_frame();
+  assert_non_null(frame);
+  assert_int_equal(frame->bytes[14 + 20 + 13], SUPPORT_SYN | SUPPORT_ACK);
+  uint32_t begin = support_get32(frame->bytes + 14 + 20 + 4);
+  free(frame);
+  input_frame(SUPPORT_ACK, 101, begin + 1);
+  support_assert_heard(&world.owners[0], "SE");
+  support_lab_pass(&world.lab, 400 * SUPPORT_S); /* the neighbour is forgotten */
+  free(last_frame());
+  assert_int_equal(adit_flow_write(world.owners[0].flow, pattern, 500), 500);
+  support_lab_flush(&world.lab);
+  frame = last_frame();
+  assert_non_null(frame);
+  assert_int_equal(support_get16(frame->bytes + 12), 0x0806); /* it asks; the data waits */
+  free(frame);
+  input_frame(SUPPORT_RST, 101, 0);
+  support_assert_heard(&world.owners[0], "SEC");
+  answer_arp();
+  frame = last_frame();
+  assert_non_null(frame);
+  assert_int_equal(frame->length, 14 + 20 + 20 + 500);
+  assert_memory_equal(frame->bytes + 14 + 20 + 20, pattern, 500);
+  free(frame);
+}
+
 /* ---- many ---- */
 
 static void test_thousand_flows_opened_and_closed(void **state) {
@@ -1219,6 +1282,7 @@ int main(void) {
       with_world(test_answer_carries_the_acknowledgment),
       with_world(test_fin_with_data_is_acknowledged_once),
       with_world(test_retransmitted_data_is_acknowledged_at_once),
+      with_world(test_packet_that_waits_for_arp_outlives_its_flow),
       with_world(test_thousand_flows_opened_and_closed),
   };
   return cmocka_run_group_tests_name("flow", tests, NULL, NULL);

@@ -148,12 +148,18 @@ static void test_codes(void **state) {
     enum adit_refusal refusal;
     bool trouble;
   } expected[] = {
-      {400, ADIT_REFUSE_PROHIBITED, true},       {403, ADIT_REFUSE_PROHIBITED, false},
-      {404, ADIT_REFUSE_HOST_UNREACHABLE, false}, {407, ADIT_REFUSE_PROHIBITED, true},
-      {418, ADIT_REFUSE_PROHIBITED, true},       {301, ADIT_REFUSE_PROHIBITED, true},
-      {500, ADIT_REFUSE_RESET, false},           {502, ADIT_REFUSE_RESET, false},
-      {503, ADIT_REFUSE_RESET, false},           {504, ADIT_REFUSE_HOST_UNREACHABLE, false},
-      {599, ADIT_REFUSE_RESET, false},           {501, ADIT_REFUSE_PROHIBITED, true},
+      {400, ADIT_REFUSE_PROHIBITED, true},
+      {403, ADIT_REFUSE_PROHIBITED, false},
+      {404, ADIT_REFUSE_HOST_UNREACHABLE, false},
+      {407, ADIT_REFUSE_PROHIBITED, true},
+      {418, ADIT_REFUSE_PROHIBITED, true},
+      {301, ADIT_REFUSE_PROHIBITED, true},
+      {500, ADIT_REFUSE_RESET, false},
+      {502, ADIT_REFUSE_RESET, false},
+      {503, ADIT_REFUSE_RESET, false},
+      {504, ADIT_REFUSE_HOST_UNREACHABLE, false},
+      {599, ADIT_REFUSE_RESET, false},
+      {501, ADIT_REFUSE_PROHIBITED, true},
   };
   for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
     assert_int_equal(adit_http_refusal(expected[i].code), expected[i].refusal);
@@ -175,15 +181,18 @@ static void test_garbage(void **state) {
     size_t used;
     enum adit_http_result result = adit_http_input(&answer, bytes, sizeof bytes, &used);
     assert_true(used <= sizeof bytes);
-    if (result == ADIT_HTTP_MORE) assert_int_equal(used, sizeof bytes);
-    else assert_true(used > 0);
+    if (result == ADIT_HTTP_MORE)
+      assert_int_equal(used, sizeof bytes);
+    else
+      assert_true(used > 0);
   }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_requests), cmocka_unit_test(test_the_longest_request), cmocka_unit_test(test_answers),
-      cmocka_unit_test(test_bounds),   cmocka_unit_test(test_codes),               cmocka_unit_test(test_garbage),
+      cmocka_unit_test(test_requests), cmocka_unit_test(test_the_longest_request),
+      cmocka_unit_test(test_answers),  cmocka_unit_test(test_bounds),
+      cmocka_unit_test(test_codes),    cmocka_unit_test(test_garbage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

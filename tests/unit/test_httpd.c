@@ -56,7 +56,8 @@ static int open_file(void *user, const char *path, adit_endpoint local, adit_end
   if (strcmp(path, "/empty") == 0) file->length = 0;
   if (strcmp(path, "/long") == 0) file->length = 300000;
   if (strcmp(path, "/huge") == 0) file->length = FIVE_GIGABYTES;
-  if (strcmp(path, "/short") == 0) *file = (struct adit_httpd_file){200, "text/plain", 5000, read_short, close_file, &opened};
+  if (strcmp(path, "/short") == 0)
+    *file = (struct adit_httpd_file){200, "text/plain", 5000, read_short, close_file, &opened};
   if (strcmp(path, "/missing") == 0) file->status = 404;
   if (strcmp(path, "/400.html") == 0 || strcmp(path, "/400.htm") == 0) file->status = 400;
   opened++;
@@ -149,8 +150,8 @@ static void test_requests(void **state) {
   } cases[] = {
       {"GET / HTTP/1.0\r\n\r\n", "/", 100},
       {"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n", "/", 100},
-      {"GET /some/file?with=query HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nConnection: keep-alive\r\n\r\n",
-       "/some/file", 100},
+      {"GET /some/file?with=query HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nConnection: keep-alive\r\n\r\n", "/some/file",
+       100},
       {"GET /long HTTP/1.1\r\n\r\n", "/long", 300000},
       {"GET /empty HTTP/1.0\r\n\r\n", "/empty", 0},
   };
@@ -195,13 +196,20 @@ static void test_request_in_very_many_pieces_is_answered_somehow(void **state) {
 static void test_other_methods(void **state) {
   (void)state;
   static const char *const requests[] = {
-      "HEAD / HTTP/1.1\r\n\r\n",  "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "BREW /pot HTCPCP/1.0\r\n\r\n",
-      "DELETE / HTTP/1.1\r\n\r\n", "\r\n\r\n", "GET\r\n\r\n", "GET /\r\n\r\n", "get / http/1.0\r\n\r\n",
+      "HEAD / HTTP/1.1\r\n\r\n",
+      "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+      "BREW /pot HTCPCP/1.0\r\n\r\n",
+      "DELETE / HTTP/1.1\r\n\r\n",
+      "\r\n\r\n",
+      "GET\r\n\r\n",
+      "GET /\r\n\r\n",
+      "get / http/1.0\r\n\r\n",
   };
   for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
     if (i > 0) reopen();
     send_text(requests[i]);
-    if (!peer.fin && !peer.reset) support_lab_pass(&world.lab, 200 * SUPPORT_S); /* it waits for more, but not for ever */
+    if (!peer.fin && !peer.reset)
+      support_lab_pass(&world.lab, 200 * SUPPORT_S); /* it waits for more, but not for ever */
     support_peer_run(&peer);
     assert_true(peer.fin || peer.reset);
   }
@@ -354,7 +362,10 @@ static void test_slow_client_gets_everything(void **state) {
 }
 
 #define with(open, test) cmocka_unit_test_setup_teardown(test, open, close_world)
-#define both(test) with(open4, test), {#test " (IPv6)", test, open6, close_world, NULL}
+#define both(test)                                                                                                     \
+  with(open4, test), {                                                                                                 \
+#test " (IPv6)", test, open6, close_world, NULL                                                                    \
+  }
 
 int main(void) {
   const struct CMUnitTest tests[] = {

@@ -45,11 +45,16 @@ static void test_equal_tuple_time_and_secret_give_equal_numbers(void **state) {
 static void test_each_part_of_the_tuple_counts(void **state) {
   (void)state;
   const uint32_t numbers[] = {
-      number(0, 0, false, 1000, 80, NULL, NULL), number(0, 0, false, 1001, 80, NULL, NULL),
-      number(0, 0, false, 1000, 81, NULL, NULL), number(0, 0, false, 80, 1000, NULL, NULL),
-      number(0, 0, false, 1000, 80, "192.168.3.13", NULL), number(0, 0, false, 1000, 80, NULL, "192.168.3.13"),
-      number(0, 0, true, 1000, 80, NULL, NULL), number(0, 0, true, 1000, 80, "fdad:3::13", NULL),
-      number(0, 0, true, 1000, 80, NULL, "fdad:3::13"), number(0, 0, false, 1000, 80, "192.168.3.12", "192.168.3.11"),
+      number(0, 0, false, 1000, 80, NULL, NULL),
+      number(0, 0, false, 1001, 80, NULL, NULL),
+      number(0, 0, false, 1000, 81, NULL, NULL),
+      number(0, 0, false, 80, 1000, NULL, NULL),
+      number(0, 0, false, 1000, 80, "192.168.3.13", NULL),
+      number(0, 0, false, 1000, 80, NULL, "192.168.3.13"),
+      number(0, 0, true, 1000, 80, NULL, NULL),
+      number(0, 0, true, 1000, 80, "fdad:3::13", NULL),
+      number(0, 0, true, 1000, 80, NULL, "fdad:3::13"),
+      number(0, 0, false, 1000, 80, "192.168.3.12", "192.168.3.11"),
   };
   const size_t count = sizeof numbers / sizeof *numbers;
   for (size_t i = 0; i < count; i++)

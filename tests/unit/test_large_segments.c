@@ -586,7 +586,10 @@ static void test_split_without_memory_is_tried_again(void **state) {
 }
 
 #define with(open, test) cmocka_unit_test_setup_teardown(test, open, close_world)
-#define both(test) with(open_world, test), {#test " (IPv6)", test, open_world6, close_world, NULL}
+#define both(test)                                                                                                     \
+  with(open_world, test), {                                                                                            \
+#test " (IPv6)", test, open_world6, close_world, NULL                                                              \
+  }
 
 int main(void) {
   const struct CMUnitTest tests[] = {

@@ -269,17 +269,17 @@ static void test_run_of_allocations_fails(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      with_world(test_sizes_and_count),
-      with_world(test_cleared_memory),
+    with_world(test_sizes_and_count),
+    with_world(test_cleared_memory),
 #if !defined(__SANITIZE_ADDRESS__)
-      with_world(test_freed_blocks_are_used_again),
+    with_world(test_freed_blocks_are_used_again),
 #endif
-      with_world(test_budget_is_the_bound),
-      with_world(test_all_of_lwip_is_counted),
-      with_world(test_fault_hook),
-      with_world(test_session_without_faults),
-      with_world(test_nth_allocation_fails),
-      with_world(test_run_of_allocations_fails),
+    with_world(test_budget_is_the_bound),
+    with_world(test_all_of_lwip_is_counted),
+    with_world(test_fault_hook),
+    with_world(test_session_without_faults),
+    with_world(test_nth_allocation_fails),
+    with_world(test_run_of_allocations_fails),
   };
   return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }

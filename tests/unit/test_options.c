@@ -125,6 +125,72 @@ static void test_everything(void **state) {
   assert_int_equal(p->options.format, ADIT_CLI_FORMAT_DECIMAL);
   assert_int_equal(p->options.verbosity, -1);
   forget(p);
+
+  p = parse_well(
+      "proxy -u socks5://u:p@[::1]:1080 --route default --route 203.0.113.9/24 --bypass 198.51.100.0/24 --mark 7 "
+      "--interface eth0 --fail-closed --dns forward:9.9.9.9 --udp off --icmp reply --connect-timeout 5 "
+      "--idle-timeout 0 --half-closed-timeout 6 --udp-timeout 8 --max-flows 9 --memory 64m");
+  assert_string_equal(p->options.upstream, "socks5://u:p@[::1]:1080");
+  check_list(&p->options.route, "0.0.0.0/0 ::/0 203.0.113.9/24");
+  check_list(&p->options.bypass, "198.51.100.0/24");
+  assert_int_equal(p->options.mark, 7);
+  assert_string_equal(p->options.interface, "eth0");
+  assert_int_equal(p->options.fail_closed, 1);
+  assert_int_equal(p->options.udp, ADIT_CLI_UDP_OFF);
+  assert_int_equal(p->options.icmp, ADIT_CLI_ICMP_REPLY);
+  assert_int_equal(p->options.connect_timeout, 5);
+  assert_int_equal(p->options.idle_timeout, 0);
+  assert_true(adit_cli_given(&p->options, ADIT_CLI_IDLE_TIMEOUT));
+  assert_int_equal(p->options.half_closed_timeout, 6);
+  assert_int_equal(p->options.udp_timeout, 8);
+  assert_int_equal(p->options.max_flows, 9);
+  assert_int_equal(p->options.memory, 64 << 20);
+  forget(p);
+}
+
+static void test_dns(void **state) {
+  (void)state;
+  static const struct {
+    const char *line;
+    enum adit_cli_dns_mode mode;
+    const char *server;
+  } cases[] = {
+      {"proxy", ADIT_CLI_DNS_DEFAULT, NULL},
+      {"proxy --dns off", ADIT_CLI_DNS_OFF, NULL},
+      {"proxy --dns fake --dns-cache names", ADIT_CLI_DNS_FAKE, NULL},
+      {"proxy --dns forward:9.9.9.9", ADIT_CLI_DNS_FORWARD, "9.9.9.9:53"},
+      {"proxy --dns forward:9.9.9.9:5353", ADIT_CLI_DNS_FORWARD, "9.9.9.9:5353"},
+      {"proxy --dns forward:2620:fe::fe", ADIT_CLI_DNS_FORWARD, "[2620:fe::fe]:53"},
+      {"proxy --dns forward:[2620:fe::fe]", ADIT_CLI_DNS_FORWARD, "[2620:fe::fe]:53"},
+      {"proxy --dns forward:[2620:fe::fe]:65535", ADIT_CLI_DNS_FORWARD, "[2620:fe::fe]:65535"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct parsed *p = parse_well(cases[i].line);
+    char text[ADIT_ADDRESS_TEXT];
+    if (p->options.dns.mode != cases[i].mode) {
+      fail_msg("'%s': expected mode %d, found %d", cases[i].line, (int)cases[i].mode, (int)p->options.dns.mode);
+    }
+    if (cases[i].server != NULL) {
+      assert_string_equal(adit_endpoint_format(p->options.dns.server, text), cases[i].server);
+    }
+    forget(p);
+  }
+}
+
+/* What stands behind the name of a command that is to be run is the command's, options too. */
+static void test_command_of_run(void **state) {
+  (void)state;
+  static const char *const lines[] = {"run curl -v --mtu x", "run -- curl -v --mtu x",
+                                      "run -q --mtu 1400 curl -v --mtu x"};
+  for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+    struct parsed *p = parse_well(lines[i]);
+    assert_int_equal(p->options.operand_count, 4);
+    assert_string_equal(p->options.operands[0], "curl");
+    assert_string_equal(p->options.operands[3], "x");
+    assert_null(p->options.operands[4]);
+    assert_int_equal(p->options.verbosity, i == 2 ? -1 : 0);
+    forget(p);
+  }
 }
 
 static void test_last_of_one_field_counts(void **state) {
@@ -218,18 +284,70 @@ static void test_refused(void **state) {
       {"dump --fd 3 --dev x", "--dev: was settled by whoever opened the device of --fd"},
       {"serve --fd 3 --queues 2", "--queues: was settled by"},
       {"dump --fd 2147483648", "--fd 2147483648: out of range"},
+      {"proxy --dns forward:", "the server is not an address, perhaps with a port"},
+      {"proxy --dns forward:dns.example", "the server is not an address"},
+      {"proxy --dns forward:9.9.9.9:0", "the server is not an address"},
+      {"proxy --dns forward:9.9.9.9:65536", "the server is not an address"},
+      {"proxy --dns forward:9.9.9.9:", "the server is not an address"},
+      {"proxy --dns forward:[9.9.9.9]:53", "the server is not an address"},
+      {"proxy --dns forward:[::1", "the server is not an address"},
+      {"proxy --dns on", "--dns on: unknown; give forward:ADDRESS, fake or off"},
+      {"proxy --dns-cache names", "--dns-cache names: only names of --dns fake are kept"},
+      {"proxy --memory 1023K", "--memory 1023K: out of range; give 1M..1024G"},
+      {"proxy --memory 1025G", "out of range"},
+      {"proxy --memory 99999999999999999999", "out of range"},
+      {"proxy --memory 64Q", "--memory 64Q: not a number of bytes; give one such as 64M"},
+      {"proxy --memory 64MB", "not a number of bytes"},
+      {"proxy --mark 0", "--mark 0: out of range"},
+      {"proxy --connect-timeout 86401", "out of range; give 1..86400"},
+      {"proxy --udp maybe", "--udp maybe: unknown; give on or off"},
+      {"proxy --route nowhere", "write it like 203.0.113.0/24, default or"},
+      {"proxy --bypass 10.0.0.0/8", "--bypass: nothing is captured; add --route"},
+      {"proxy --fail-closed", "--fail-closed: nothing is captured; add --route"},
+      {"proxy --route default --mtu 1279", "--mtu 1279: too small to capture IPv6"},
+      {"run", "COMMAND [ARG]... is missing; give the command to run"},
+      {"run --", "COMMAND [ARG]... is missing"},
+      {"run --tap -- true", "--tap: unknown option; it belongs to"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     check_refused(cases[i].line, -EINVAL, cases[i].message);
   }
 }
 
+/* What is said of an upstream does not show the password in it. */
+static void test_password_is_not_shown(void **state) {
+  (void)state;
+  static const char *const lines[] = {"proxy --upstream socks5://user:hunter2@",
+                                      "proxy --upstream ftp://user:hunter2@host",
+                                      "proxy --upstream socks5://user:hunter2@host:99999"};
+  for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+    struct parsed *p = parse(lines[i]);
+    if (p->result != -EINVAL || strstr(p->error.text, "hunter2") != NULL ||
+        strstr(p->error.text, "--upstream ") == NULL) {
+      fail_msg("'%s': expected %d and no password, found %d, %s", lines[i], -EINVAL, p->result, p->error.text);
+    }
+    forget(p);
+  }
+}
+
 static void test_edges_accepted(void **state) {
   (void)state;
   static const char *const lines[] = {
-      "dump --mtu 68",           "dump --mtu 65535",         "dump --tap --mtu 65521",     "dump --dev fifteen-bytes-x",
-      "dump --dev x%d",          "serve --queues 256",       "dump --address 10.0.0.0/31", "dump --address 10.0.0.1/32",
-      "dump --address 10.0.0.1", "dump --address fd00::/64", "serve --fd 3 --queues 1",    "dump --fd 3 --bridge br0",
+      "dump --mtu 68",
+      "dump --mtu 65535",
+      "dump --tap --mtu 65521",
+      "dump --dev fifteen-bytes-x",
+      "proxy --memory 1M",
+      "proxy --memory 1024G",
+      "proxy --route 0.0.0.0/0 --mtu 1279",
+      "dump --dev x%d",
+      "serve --queues 256",
+      "dump --address 10.0.0.0/31",
+      "dump --address 10.0.0.1/32",
+      "dump --address 10.0.0.1",
+      "dump --address fd00::/64",
+      "serve --fd 3 --queues 1",
+      "dump --fd 3 --bridge br0",
   };
   for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) forget(parse_well(lines[i]));
 }
@@ -456,6 +574,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_defaults),
       cmocka_unit_test(test_everything),
+      cmocka_unit_test(test_dns),
+      cmocka_unit_test(test_command_of_run),
+      cmocka_unit_test(test_password_is_not_shown),
       cmocka_unit_test(test_last_of_one_field_counts),
       cmocka_unit_test(test_help_before_all_checks),
       cmocka_unit_test(test_same_address_once),

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * Relayed connections: a client that speaks packets to a stack, the relay, and real sockets of this test as the outside.
+ * Relayed connections: a client that speaks packets to a stack, the relay, and real sockets of this test as the
+ * outside.
  *
- * The test is the worker: it turns the loop by hand, so that everything happens in its own thread and in order. It runs in
- * a network namespace of its own, whose lo has SUPPORT_KERNEL4 and SUPPORT_KERNEL6 and no route to anywhere else.
+ * The test is the worker: it turns the loop by hand, so that everything happens in its own thread and in order. It runs
+ * in a network namespace of its own, whose lo has SUPPORT_KERNEL4 and SUPPORT_KERNEL6 and no route to anywhere else.
  */
 #include "relay/state.h"
 #include "support_client.h"
@@ -198,8 +199,10 @@ static bool has_ended(int fd, int expected_error) {
   char byte;
   ssize_t got = recv(fd, &byte, 1, MSG_DONTWAIT);
   if (got < 0 && errno == EAGAIN) return false;
-  if (expected_error == 0) assert_int_equal(got, 0);
-  else if (got >= 0 || errno != expected_error) fail_msg("recv: %zd, %s", got, got < 0 ? strerror(errno) : "");
+  if (expected_error == 0)
+    assert_int_equal(got, 0);
+  else if (got >= 0 || errno != expected_error)
+    fail_msg("recv: %zd, %s", got, got < 0 ? strerror(errno) : "");
   return true;
 }
 
@@ -810,7 +813,8 @@ static const struct failure {
     {"no method", ADIT_UPSTREAM_SOCKS5, BYTES("\x05\xff"), 'c', 'I', 0x030d, "user and a password"},
     {"502", ADIT_UPSTREAM_HTTP, BYTES("HTTP/1.1 502 Bad Gateway\r\n\r\n<p>"), 'c', 'R', 0, NULL},
     {"504", ADIT_UPSTREAM_HTTP, BYTES("HTTP/1.1 504 x\r\n\r\n"), 'c', 'I', 0x0301, NULL},
-    {"407", ADIT_UPSTREAM_HTTP, BYTES("HTTP/1.1 407 x\r\nA: b\r\n\r\n"), 'h', 'I', 0x030d, "407: the proxy wants a user"},
+    {"407", ADIT_UPSTREAM_HTTP, BYTES("HTTP/1.1 407 x\r\nA: b\r\n\r\n"), 'h', 'I', 0x030d,
+     "407: the proxy wants a user"},
     {"HTTP cut short", ADIT_UPSTREAM_HTTP, BYTES("HTTP/1.1 200 OK\r\nA: b\r\n"), 'c', 'I', 0x0301, "was closed"},
     {"HTTP silence", ADIT_UPSTREAM_HTTP, BYTES("HTTP/1.1 200 OK\r\n"), 'h', 'I', 0x0301, "no answer to a request"},
     {"SOCKS", ADIT_UPSTREAM_HTTP, BYTES("\x05\xff"), 'c', 'I', 0x0301, "is it socks5://"},
@@ -836,9 +840,12 @@ static void test_failures(void **state) {
         char request[1024];
         UNTIL(world, NULL, recv(fd, request, sizeof request, 0) > 0);
         (void)send(fd, row->answer, row->length, MSG_NOSIGNAL);
-        if (row->end == 'c') close(fd);
-        else if (row->end == 'r') reset(fd);
-        else fds[count++] = fd;
+        if (row->end == 'c')
+          close(fd);
+        else if (row->end == 'r')
+          reset(fd);
+        else
+          fds[count++] = fd;
         assert_true(count < 4);
       }
       seen = refusal(world, &client, 1, &what);

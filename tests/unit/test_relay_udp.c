@@ -32,7 +32,7 @@
 
 enum { LONGEST4 = 65507, LONGEST6 = 65527 };
 
-static uint8_t data[65536];
+static uint8_t data[66000];
 static uint8_t heard[65536];
 static struct support_relay world;
 

@@ -19,7 +19,9 @@ static const struct adit_upstream guarded_server = {
 
 #define REQUEST4 "\x05\x01\x00\x01\xcb\x00\x71\x07\x1f\x90"
 #define REQUEST6 "\x05\x01\x00\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x00\x50"
-#define REQUEST_NAME "\x05\x01\x00\x03\x0b" "example.org\x01\xbb"
+#define REQUEST_NAME                                                                                                   \
+  "\x05\x01\x00\x03\x0b"                                                                                               \
+  "example.org\x01\xbb"
 #define PASSWORD "\x01\x02us\x04pass"
 #define BYTES(text) text, sizeof text - 1
 
@@ -85,21 +87,25 @@ static const struct talk {
     {"at once, password", &guarded_server, true, BYTES("\x05\x02\x01\x00\x05\x00\x00\x01\x0a\x00\x00\x01\x12\x34"),
      ADIT_SOCKS5_DONE, 14, BYTES(""), 0, "10.0.0.1:4660"},
     {"in steps, password", &guarded_server, false, BYTES("\x05\x02"), ADIT_SOCKS5_MORE, 2, BYTES(PASSWORD), 0, NULL},
-    {"in steps, password not wanted", &guarded_server, false, BYTES("\x05\x00"), ADIT_SOCKS5_MORE, 2, BYTES(REQUEST4), 0,
-     NULL},
+    {"in steps, password not wanted", &guarded_server, false, BYTES("\x05\x00"), ADIT_SOCKS5_MORE, 2, BYTES(REQUEST4),
+     0, NULL},
     {"at once, password not wanted", &guarded_server, true, BYTES("\x05\x00"), ADIT_SOCKS5_GARBAGE, 2, BYTES(""), 0,
      NULL},
     {"IPv6", &open_server, true,
-     BYTES("\x05\x00\x05\x00\x00\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x09\x00\x50" "x"), ADIT_SOCKS5_DONE, 24,
-     BYTES(""), 0, "[2001:db8::9]:80"},
-    {"a name", &open_server, true, BYTES("\x05\x00\x05\x00\x00\x03\x03" "abc\x00\x50" "y"), ADIT_SOCKS5_DONE, 12,
-     BYTES(""), 0, NULL},
+     BYTES("\x05\x00\x05\x00\x00\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x09\x00\x50"
+           "x"),
+     ADIT_SOCKS5_DONE, 24, BYTES(""), 0, "[2001:db8::9]:80"},
+    {"a name", &open_server, true,
+     BYTES("\x05\x00\x05\x00\x00\x03\x03"
+           "abc\x00\x50"
+           "y"),
+     ADIT_SOCKS5_DONE, 12, BYTES(""), 0, NULL},
     {"an empty name", &open_server, true, BYTES("\x05\x00\x05\x00\x00\x03\x00\x00\x50"), ADIT_SOCKS5_DONE, 9, BYTES(""),
      0, NULL},
     {"refused", &open_server, true, BYTES("\x05\x00\x05\x05\x00\x01\0\0\0\0\0\0"), ADIT_SOCKS5_DENIED, 4, BYTES(""), 5,
      NULL},
-    {"refused, and nothing more is said", &open_server, true, BYTES("\x05\x00\x05\x04"), ADIT_SOCKS5_DENIED, 4, BYTES(""),
-     4, NULL},
+    {"refused, and nothing more is said", &open_server, true, BYTES("\x05\x00\x05\x04"), ADIT_SOCKS5_DENIED, 4,
+     BYTES(""), 4, NULL},
     {"an unknown code", &open_server, true, BYTES("\x05\x00\x05\xfe"), ADIT_SOCKS5_DENIED, 4, BYTES(""), 254, NULL},
     {"no method", &open_server, true, BYTES("\x05\xff"), ADIT_SOCKS5_METHODS, 2, BYTES(""), 0, NULL},
     {"wrong password", &guarded_server, true, BYTES("\x05\x02\x01\x01"), ADIT_SOCKS5_BARRED, 4, BYTES(""), 0, NULL},
@@ -149,8 +155,10 @@ static void hold(const struct talk *row, size_t cut) {
   if (result != ADIT_SOCKS5_GARBAGE) check_bytes(sent, sent_length, row->sent, row->sent_length);
   if (result == ADIT_SOCKS5_DENIED) assert_int_equal(talk.code, row->code);
   char text[ADIT_ADDRESS_TEXT];
-  if (row->bound) assert_string_equal(adit_endpoint_format(talk.bound, text), row->bound);
-  else assert_int_equal(talk.bound.ip.version, 0);
+  if (row->bound)
+    assert_string_equal(adit_endpoint_format(talk.bound, text), row->bound);
+  else
+    assert_int_equal(talk.bound.ip.version, 0);
 }
 
 static void test_talks(void **state) {
@@ -183,11 +191,9 @@ static void test_all_steps(void **state) {
 static void test_codes(void **state) {
   (void)state;
   static const enum adit_refusal expected[] = {
-      [1] = ADIT_REFUSE_HOST_UNREACHABLE, [2] = ADIT_REFUSE_PROHIBITED,
-      [3] = ADIT_REFUSE_NET_UNREACHABLE,  [4] = ADIT_REFUSE_HOST_UNREACHABLE,
-      [5] = ADIT_REFUSE_RESET,            [6] = ADIT_REFUSE_TTL_EXPIRED,
-      [7] = ADIT_REFUSE_PROHIBITED,       [8] = ADIT_REFUSE_NET_UNREACHABLE,
-      [9] = ADIT_REFUSE_HOST_UNREACHABLE,
+      [1] = ADIT_REFUSE_HOST_UNREACHABLE, [2] = ADIT_REFUSE_PROHIBITED,      [3] = ADIT_REFUSE_NET_UNREACHABLE,
+      [4] = ADIT_REFUSE_HOST_UNREACHABLE, [5] = ADIT_REFUSE_RESET,           [6] = ADIT_REFUSE_TTL_EXPIRED,
+      [7] = ADIT_REFUSE_PROHIBITED,       [8] = ADIT_REFUSE_NET_UNREACHABLE, [9] = ADIT_REFUSE_HOST_UNREACHABLE,
   };
   for (unsigned code = 1; code < 256; code++) {
     assert_int_equal(adit_socks5_refusal((uint8_t)code), expected[code < 9 ? code : 9]);
@@ -208,7 +214,7 @@ static void test_garbage(void **state) {
     for (size_t i = 0; i < sizeof bytes; i++) {
       random = random * 1664525 + 1013904223;
       bytes[i] = (uint8_t)(random >> 24);
-      if ((round & 4) && i < 4) bytes[i] = (uint8_t)"\x05\x00\x05\x00"[i]; /* begin well */
+      if ((round & 4) && i < 4) bytes[i] = (uint8_t) "\x05\x00\x05\x00"[i]; /* begin well */
     }
     enum adit_socks5_result result = ADIT_SOCKS5_MORE;
     for (size_t at = 0; result == ADIT_SOCKS5_MORE && at < sizeof bytes;) {
@@ -227,8 +233,12 @@ static void test_garbage(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_what_is_sent_at_once), cmocka_unit_test(test_the_longest), cmocka_unit_test(test_talks),
-      cmocka_unit_test(test_all_steps),            cmocka_unit_test(test_codes),       cmocka_unit_test(test_garbage),
+      cmocka_unit_test(test_what_is_sent_at_once),
+      cmocka_unit_test(test_the_longest),
+      cmocka_unit_test(test_talks),
+      cmocka_unit_test(test_all_steps),
+      cmocka_unit_test(test_codes),
+      cmocka_unit_test(test_garbage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

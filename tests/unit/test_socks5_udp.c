@@ -29,7 +29,7 @@
 
 enum { CLIENT = 4000 };
 
-static uint8_t data[65536];
+static uint8_t data[66000];
 static uint8_t heard[65536];
 static struct support_relay world;
 static int listener;  /* the proxy */

@@ -391,8 +391,8 @@ static void test_no_owner_means_reset(void **state) {
   struct support_lab lab;
   support_lab_open(&lab, &none, NULL);
   uint8_t packet[64];
-  size_t length = support_tcp4(packet, "192.168.3.11", "192.168.3.12", PORT, 80, 77, 0, SUPPORT_SYN, 1000, NULL, 0, NULL,
-                               0);
+  size_t length = support_tcp4(packet, "192.168.3.11", "192.168.3.12", PORT, 80, 77, 0, SUPPORT_SYN, 1000, NULL, 0,
+                               NULL, 0);
   support_lab_input(&lab, packet, length);
   struct support_out *out = support_lab_take(&lab);
   assert_non_null(out);
@@ -785,7 +785,8 @@ static void test_budget_spent_between_accept_and_flush(void **state) {
   assert_int_equal(adit_flow_accept(owner->flow), 0);
   uint64_t seed = 4;
   for (unsigned i = 0; i < 9; i++) { /* pieces from everywhere: a pbuf each */
-    for (size_t at; (at = support_random(&seed) % (sizeof data - 2)), adit_flow_lend(world.owners[i].flow, data + at, 2) == 2;)
+    for (size_t at;
+         (at = support_random(&seed) % (sizeof data - 2)), adit_flow_lend(world.owners[i].flow, data + at, 2) == 2;)
       continue;
   }
   support_lab_flush(&world.lab);

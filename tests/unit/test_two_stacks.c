@@ -156,8 +156,7 @@ static void test_one_thread_each(void **state) {
     open_side(&sides[i], i);
     connect_side(&sides[i]);
   }
-  for (unsigned i = 0; i < STACKS; i++)
-    assert_int_equal(pthread_create(&threads[i], NULL, talk_a_while, &sides[i]), 0);
+  for (unsigned i = 0; i < STACKS; i++) assert_int_equal(pthread_create(&threads[i], NULL, talk_a_while, &sides[i]), 0);
   for (unsigned i = 0; i < STACKS; i++) {
     void *result;
     assert_int_equal(pthread_join(threads[i], &result), 0);
@@ -207,12 +206,9 @@ static void test_a_stack_made_and_freed_beside_another(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_interleaved_in_one_thread),
-      cmocka_unit_test(test_clocks_and_timers_are_apart),
-      cmocka_unit_test(test_windows_are_apart),
-      cmocka_unit_test(test_one_thread_each),
-      cmocka_unit_test(test_moved_from_thread_to_thread),
-      cmocka_unit_test(test_a_stack_made_and_freed_beside_another),
+      cmocka_unit_test(test_interleaved_in_one_thread),   cmocka_unit_test(test_clocks_and_timers_are_apart),
+      cmocka_unit_test(test_windows_are_apart),           cmocka_unit_test(test_one_thread_each),
+      cmocka_unit_test(test_moved_from_thread_to_thread), cmocka_unit_test(test_a_stack_made_and_freed_beside_another),
   };
   return cmocka_run_group_tests_name("two stacks", tests, NULL, NULL);
 }

@@ -205,7 +205,7 @@ void adit_flow_consume(struct adit_flow *flow, size_t bytes);
 /** Copy at most `length` received bytes out and consume them. Returns how many, 0 when none wait. */
 size_t adit_flow_read(struct adit_flow *flow, void *data, size_t length);
 
-/** Bytes that can be written now; 0 after adit_flow_shutdown. */
+/** Bytes that can be written now; 0 after adit_flow_shutdown. Asking does not make `writable` follow; see below. */
 size_t adit_flow_room(const struct adit_flow *flow);
 
 /**
@@ -215,7 +215,8 @@ size_t adit_flow_room(const struct adit_flow *flow);
  */
 unsigned adit_flow_reserve(struct adit_flow *flow, struct iovec *iov, unsigned iovcnt);
 
-/** Send the first `bytes` bytes of what adit_flow_reserve gave. Returns 0, or -EINVAL when that was less. */
+/** Send the first `bytes` bytes of what adit_flow_reserve gave. Returns 0, -EINVAL when that was less, or -ENOBUFS (then
+ * `writable` follows, and nothing was taken). */
 int adit_flow_commit(struct adit_flow *flow, size_t bytes);
 
 /**

@@ -29,42 +29,49 @@ enum adit_tunnel_level {
   ADIT_TUNNEL_DEBUG    /**< for whoever looks for a fault */
 };
 
-/** How to make a tunnel. Set `size`, `upstream` and either `fds` or nothing; zero elsewhere is the default. */
+/**
+ * How to make a tunnel. Set `size`, `upstream` and either `fds` or nothing; zero elsewhere is the default. Everything
+ * is borrowed until the start has returned.
+ */
 struct adit_tunnel_options {
   size_t size;          /**< sizeof(struct adit_tunnel_options) */
   const char *upstream; /**< direct://, reject://, socks5://[user:password@]host[:port], http://[...]host[:port] */
 
-  /* The device: fds that somebody opened, or a TUN of our own. Addresses and routes are the caller's affair. */
-  const int *fds;     /**< `queues` TUN fds, one a worker (Android, iOS, a parent process); copied */
-  bool own_fds;       /**< they are closed with the tunnel, and also when the start fails */
+  /* The device: fds that somebody opened, or a TUN of our own. Addresses, routes and MTU are the caller's affair. */
+  const int *fds;     /**< `queues` TUN fds, one a worker (Android, iOS, a parent process); they become non-blocking */
+  bool own_fds;       /**< they are closed with the tunnel, and also when the start fails (but for a wrong `size`) */
   unsigned queues;    /**< number of `fds`, or of queues to open and workers to run; 0 = 1 */
   const char *device; /**< without `fds`: name of the TUN to open; NULL = "adit%d" */
   uint32_t mtu;       /**< of the device; 0 = 1500 */
   bool no_offload;    /**< without `fds`: one packet of at most the MTU at a time */
 
   /* What is relayed, and how. Texts as the options of `adit proxy` of the same names; NULL = their defaults. */
-  const char *udp;         /**< "on", "off" */
-  const char *dns;         /**< "off", "fake", "forward:ADDRESS[:PORT]" */
-  const char *dns_cache;   /**< file for "fake" */
-  const char *icmp;        /**< "reply", "relay", "off" */
+  const char *udp;         /**< "on", "off"; NULL = "on" */
+  const char *dns;         /**< "off", "fake", "forward:ADDRESS[:PORT]"; NULL = "off" */
+  const char *dns_cache;   /**< file for "fake", in which names survive a restart */
+  const char *icmp;        /**< "default", "reply", "relay" (direct:// only), "off"; NULL = "default" */
   const char *interface;   /**< every socket that goes out is bound to it */
   uint32_t mark;           /**< SO_MARK of every socket that goes out */
-  const adit_cidr *answer; /**< what is relayed; copied; NULL = everything */
+  const adit_cidr *answer; /**< what is relayed; NULL = everything */
   size_t answers;          /**< number of networks in `answer` */
   uint32_t connect_ms;     /**< bound on connecting; 0 = 10 s */
   uint32_t idle_ms;        /**< bound on silence of a connection; 0 = 2 h 4 min; UINT32_MAX = none */
   uint32_t max_flows;      /**< bound on connections of one worker; 0 = 65536 */
   size_t memory_bytes;     /**< bound on memory of one worker; 0 = 256 MiB */
 
-  /* Callbacks. Any may be NULL. They run in the tunnel's threads, and may call adit_tunnel_stop only. */
+  /*
+   * Callbacks. Any may be NULL. They run in the tunnel's threads, in which all signals are blocked, and of the
+   * functions below may call adit_tunnel_stop, _fd, _device and _stats only. `log` may also run inside start and free,
+   * and `stopped` inside the start when all has ended by then.
+   */
   /** For every socket that goes out, before it is used (VpnService.protect); a negative errno refuses it. */
   int (*protect)(void *user, int fd);
   /** One message without newline, borrowed. `flow` is a connection's number, or 0. Several calls may run at once. */
   void (*log)(void *user, enum adit_tunnel_level level, uint64_t flow, const char *text);
   enum adit_tunnel_level log_level; /**< messages that matter less are not made; 0 = errors only */
-  /** Packets are read from now on. */
+  /** Packets are read from now on. Once, or never when it ended before. */
   void (*ready)(void *user);
-  /** The last worker has ended: 0 as it was asked to, or why (-EIO and the like: the device is gone). Called once. */
+  /** The last worker has ended: 0 as it was asked to, or why (-EIO and the like: the device is gone). Once, at last. */
   void (*stopped)(void *user, int error);
   void *user; /**< for the callbacks */
 };
@@ -73,16 +80,18 @@ struct adit_tunnel_options {
 #define ADIT_TUNNEL_REASON 512
 
 /**
- * Make a tunnel and start it. Blocks while the upstream's host name is resolved.
- * Returns 0 and `*tunnel`, owned by the caller; or a negative errno with a sentence in `reason` (ADIT_TUNNEL_REASON bytes,
- * may be NULL) that says what, why and what to do; nothing is left then, and no callback follows.
+ * Make a tunnel and start it. Blocks while the upstream's host name is resolved, by the system and not through
+ * `protect`: where the device captures that already, give the upstream's address. `*tunnel` is written before the
+ * tunnel has threads. Returns 0 and `*tunnel`, owned by the caller; or a negative errno with a sentence in `reason`
+ * (ADIT_TUNNEL_REASON bytes, may be NULL) that says what, why and what to do; nothing is left then, `ready` and
+ * `stopped` were not called, and no callback follows.
  */
 int adit_tunnel_start(const struct adit_tunnel_options *options, struct adit_tunnel **tunnel, char *reason);
 
 /** Ask it to stop. From any thread, callbacks included. Does not wait. */
 void adit_tunnel_stop(struct adit_tunnel *tunnel);
 
-/** Wait until it has ended. Returns as `stopped` tells. From any thread that is not the tunnel's. */
+/** Wait until it has ended. Returns as `stopped` tells. From any threads that are not the tunnel's. */
 int adit_tunnel_wait(struct adit_tunnel *tunnel);
 
 /** An fd that becomes readable when it has ended, for whoever waits in a loop of their own. Borrowed. */
@@ -91,7 +100,7 @@ int adit_tunnel_fd(const struct adit_tunnel *tunnel);
 /** Stop, wait and free. NULL is allowed. Not from a callback. */
 void adit_tunnel_free(struct adit_tunnel *tunnel);
 
-/** The device's name as the kernel knows it. Borrowed. */
+/** The device's name as the kernel knows it; "fd" for a socket. Borrowed. */
 const char *adit_tunnel_device(const struct adit_tunnel *tunnel);
 
 /** Counters since the start, summed over all workers. */
@@ -102,17 +111,17 @@ struct adit_tunnel_stats {
   uint64_t bytes_in;        /**< of these packets */
   uint64_t bytes_out;       /**< of these packets */
   uint64_t packets_dropped; /**< read and not understood, or not wanted */
-  uint64_t flows_open;      /**< now */
+  uint64_t flows_open;      /**< connections now, those included that the far end has not answered yet */
   uint64_t flows_relayed;   /**< connections that the far end answered */
   uint64_t flows_failed;    /**< connections that it did not */
-  uint64_t flows_limited;   /**< refused because of `max_flows` or `memory_bytes` */
+  uint64_t flows_limited;   /**< refused because of `max_flows`; SYNs beyond `memory_bytes` are dropped packets */
   uint64_t udp_sessions;    /**< begun */
   uint64_t dns_questions;   /**< answered here (forward, fake) */
   uint64_t payload_up;      /**< bytes from clients to the outside */
   uint64_t payload_down;    /**< bytes from the outside to clients */
 };
 
-/** Fill `stats`. From any thread. Returns 0 or -EINVAL for a size that is not known. */
+/** Fill `stats`. From any thread, also after the end. Returns 0, or -EINVAL for a size that is not known. */
 int adit_tunnel_stats(const struct adit_tunnel *tunnel, struct adit_tunnel_stats *stats);
 
 /** One relayed connection. */
@@ -130,7 +139,8 @@ struct adit_tunnel_flow {
 
 /**
  * Tell every connection to `each`, in the calling thread, from a copy that each worker makes.
- * Returns 0, -ESHUTDOWN when the tunnel has ended, -ENOMEM. From any thread that is not the tunnel's.
+ * Returns 0; or -ESHUTDOWN when the tunnel has ended, -ENOMEM, and then nobody is called. From any thread that is not
+ * the tunnel's.
  */
 int adit_tunnel_flows(struct adit_tunnel *tunnel, void (*each)(void *user, const struct adit_tunnel_flow *flow),
                       void *user);
