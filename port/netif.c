@@ -34,11 +34,13 @@ struct wrapped {
 _Static_assert(sizeof(struct wrapped) <= sizeof((struct adit_buffer){0}.u.scratch), "a pbuf fits the scratch room");
 
 static void unwrap(struct pbuf *pbuf) {
+  adit_port_discharge(ADIT_PACKET_MAX);
   adit_buffer_unref(((struct wrapped *)(void *)pbuf)->buffer);
 }
 
 struct pbuf *adit_port_wrap(struct adit_buffer *buffer, uint32_t offset, uint16_t length) {
   struct wrapped *wrapped = (void *)buffer->u.scratch;
+  adit_port_charge(ADIT_PACKET_MAX);
   wrapped->buffer = buffer;
   wrapped->custom.custom_free_function = unwrap;
   return pbuf_alloced_custom(PBUF_RAW, length, PBUF_REF, &wrapped->custom, buffer->data + offset, length);

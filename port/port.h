@@ -76,6 +76,10 @@ void *adit_port_malloc(size_t size);
 void *adit_port_calloc(size_t count, size_t size);
 void adit_port_free(void *memory);
 
+/** Count memory of somebody else's that is held here against the current budget, and no longer. May exceed it. */
+void adit_port_charge(size_t bytes);
+void adit_port_discharge(size_t bytes);
+
 /** Bytes in use. */
 size_t adit_port_memory(const struct adit_port *port);
 

@@ -66,11 +66,14 @@ static struct pbuf *copy_to_pbuf(const void *data, size_t length) {
   return pbuf;
 }
 
-static struct pbuf *tcp_pbuf(struct adit_inbound *in, const struct adit_flow *flow) {
+/* NULL when the bytes would wait here (for others before them, or for their owner), and the budget does not allow it. */
+static struct pbuf *tcp_pbuf(struct adit_stack *stack, struct adit_inbound *in, const struct adit_flow *flow) {
   const struct adit_header *header = &in->header;
-  bool out_of_order = flow && flow->pcb && header->tcp_sequence != flow->pcb->rcv_nxt;
-  if (out_of_order && header->payload != header->length && header->length < SMALL)
-    return copy_to_pbuf(in->ip, header->length);
+  bool data = flow && flow->pcb && header->payload != header->length;
+  bool out_of_order = data && header->tcp_sequence != flow->pcb->rcv_nxt;
+  if (out_of_order && header->length < SMALL) return copy_to_pbuf(in->ip, header->length);
+  bool waits = out_of_order || (data && flow->received);
+  if (waits && !adit_port_may_hold(stack->port, ADIT_PACKET_MAX)) return NULL;
   return adit_port_wrap(adit_buffer_ref(in->buffer), (uint32_t)(in->ip - in->buffer->data), (u16_t)header->length);
 }
 
@@ -94,7 +97,7 @@ static void tcp_segment(struct adit_stack *stack, struct adit_inbound *in) {
     adit_stack_drop(stack, ADIT_DROP_OVERSIZED);
     return;
   }
-  struct pbuf *pbuf = tcp_pbuf(in, flow);
+  struct pbuf *pbuf = tcp_pbuf(stack, in, flow);
   if (!pbuf) {
     adit_stack_drop(stack, ADIT_DROP_MEMORY);
     return;

@@ -64,6 +64,7 @@ static void unlink_one(struct adit_stack *stack, struct adit_reassembly *one) {
 static void give_up(struct adit_stack *stack, struct adit_reassembly *one) {
   stack->stats.drops[ADIT_DROP_FRAGMENT] += one->pieces;
   unlink_one(stack, one);
+  adit_port_discharge(ADIT_PACKET_MAX);
   adit_buffer_unref(one->buffer);
   adit_port_free(one);
 }
@@ -88,13 +89,15 @@ static struct adit_reassembly *find(const struct adit_stack *stack, const struct
 
 static struct adit_reassembly *begin(struct adit_stack *stack, const struct adit_header *header) {
   if (stack->reassembly_count >= PACKETS_MOST) give_up(stack, stack->reassemblies);
-  struct adit_reassembly *one = adit_port_calloc(1, sizeof *one);
+  struct adit_reassembly *one = NULL;
+  if (adit_port_may_hold(stack->port, sizeof *one + ADIT_PACKET_MAX)) one = adit_port_calloc(1, sizeof *one);
   if (!one) return NULL;
   one->buffer = adit_buffer_new(stack->pool);
   if (!one->buffer) {
     adit_port_free(one);
     return NULL;
   }
+  adit_port_charge(ADIT_PACKET_MAX);
   one->source = header->source;
   one->destination = header->destination;
   one->id = header->fragment_id;
@@ -162,6 +165,7 @@ static struct adit_buffer *finish(struct adit_stack *stack, struct adit_reassemb
   }
   buffer->offload = (struct adit_offload){0};
   one->buffer = NULL;
+  adit_port_discharge(ADIT_PACKET_MAX);
   unlink_one(stack, one);
   adit_port_free(one);
   return buffer;

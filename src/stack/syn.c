@@ -81,8 +81,9 @@ void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct ad
     adit_output_reset(stack, in->ip, header);
     return;
   }
-  if (!adit_port_has_room(stack->port)) {
+  if (!adit_port_has_room(stack->port)) { /* a clear no: those that are here go on */
     adit_stack_drop(stack, ADIT_DROP_MEMORY);
+    adit_output_reset(stack, in->ip, header);
     return;
   }
   if (stack->parked.count >= stack->parked_limit) {

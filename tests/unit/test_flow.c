@@ -594,7 +594,7 @@ static void window_64k(struct adit_stack_options *options) {
 }
 
 static size_t memory_held(void) {
-  return support_world_stats(&world).memory_bytes + adit_pool_in_use(world.lab.pool) * ADIT_PACKET_MAX;
+  return support_world_stats(&world).memory_bytes; /* receive buffers that are held included */
 }
 
 /* Send segments of `size` until the window is full. Returns the bytes sent; no segment is beyond the window. */
@@ -703,6 +703,44 @@ static void test_much_more_than_64_kib_may_wait(void **state) {
   owner->length = 0;
   support_owner_read(owner);
   assert_memory_equal(owner->data, pattern, 1000000);
+}
+
+static void small_budget(struct adit_stack_options *options) {
+  options->window_bytes = 1 << 20;
+  options->budget_bytes = 1 << 20;
+}
+
+/* Large pieces stay in their receive buffers; what they pin counts, and ends at the budget, not at the window. */
+static void test_unread_buffers_count_against_the_budget(void **state) {
+  (void)state;
+  reopen(small_budget);
+  send_and_flush(SUPPORT_PSH, pattern, 1);
+  support_owner_read(owner);
+  peer.mute = true;
+  uint32_t first = peer.next;
+  for (size_t sent = 0; sent < 1000000; sent += 50000) {
+    support_peer_send_large(&peer, SUPPORT_PSH, pattern + sent, 50000, MSS);
+    support_lab_flush(&world.lab);
+    assert_in_range(support_world_stats(&world).memory_bytes, 1, 1 << 20);
+  }
+  support_peer_skip(&peer);
+  size_t taken = adit_flow_available(owner->flow);
+  assert_in_range(taken, 8 * 50000, 19 * 50000);
+  assert_int_equal(peer.acked, first + taken);
+  assert_int_equal(support_world_stats(&world).drops[ADIT_DROP_MEMORY], (1000000 - taken) / 50000);
+
+  /* Room again: what was dropped comes once more and is taken. */
+  owner->length = 0;
+  support_owner_read(owner);
+  support_lab_flush(&world.lab);
+  peer.next = first + (uint32_t)taken;
+  support_peer_send_large(&peer, SUPPORT_PSH, pattern + taken, 50000, MSS);
+  support_lab_flush(&world.lab);
+  support_peer_skip(&peer);
+  peer.mute = false;
+  support_owner_read(owner);
+  assert_int_equal(owner->length, taken + 50000);
+  assert_memory_equal(owner->data, pattern, taken + 50000);
 }
 
 static void test_peek_consume_and_read_across_pieces(void **state) {
@@ -1260,6 +1298,7 @@ int main(void) {
       with_world(test_probe_byte_that_is_taken),
       with_world(test_zero_window_without_answer_is_given_up),
       with_world(test_flow_that_nobody_reads_closes_its_window),
+      with_world(test_unread_buffers_count_against_the_budget),
       with_world(test_window_opens_by_what_is_consumed),
       with_world(test_much_more_than_64_kib_may_wait),
       with_world(test_peek_consume_and_read_across_pieces),
