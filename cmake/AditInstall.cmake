@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Library, headers, pkg-config file and documents. The program is installed by src/cli, lwIP's licence by
+# Library, headers, pkg-config file, CMake package and documents. The program is installed by src/cli, lwIP's licence by
 # third_party/lwip.
 install(TARGETS adit adit_shared
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
@@ -31,10 +31,23 @@ else()
 endif()
 # For those who link the archive. As flags and not as Requires.private: that would pull in what the archives of these
 # libraries need in turn, which hardly anybody has installed.
-set(adit_pc_private ${SODIUM_LDFLAGS} ${MNL_LDFLAGS})
+set(adit_pc_private ${SODIUM_LDFLAGS} ${MNL_LDFLAGS} -lresolv)
 if(ADIT_PCAP)
   list(APPEND adit_pc_private ${PCAP_LDFLAGS})
 endif()
+set(adit_cmake_private ${adit_pc_private})
 list(JOIN adit_pc_private " " adit_pc_private)
 configure_file(cmake/adit.pc.in adit.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/adit.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# The same for find_package(adit). By hand: the archive is made of objects of targets that are not installed.
+include(CMakePackageConfigHelpers)
+set(adit_archive ${CMAKE_STATIC_LIBRARY_PREFIX}adit${CMAKE_STATIC_LIBRARY_SUFFIX})
+set(adit_shared ${CMAKE_SHARED_LIBRARY_PREFIX}adit${CMAKE_SHARED_LIBRARY_SUFFIX})
+set(adit_package ${CMAKE_INSTALL_LIBDIR}/cmake/adit)
+configure_package_config_file(cmake/adit-config.cmake.in ${PROJECT_BINARY_DIR}/adit-config.cmake
+                              INSTALL_DESTINATION ${adit_package}
+                              PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/adit-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/adit-config.cmake ${PROJECT_BINARY_DIR}/adit-config-version.cmake
+        DESTINATION ${adit_package})

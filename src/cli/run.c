@@ -152,8 +152,7 @@ static enum adit_cli_status start_relay(struct run *run) {
   run->stack.budget_bytes = (size_t)options->memory;
   run->stack.except = run->excepts;
   for (size_t i = 0; i < run->address.count; i++) run->excepts[run->stack.excepts++] = run->address.item[i].ip;
-  enum adit_cli_status status =
-      adit_cli_relaying_names(options, &run->relaying, run->excepts, run->stack.excepts);
+  enum adit_cli_status status = adit_cli_relaying_names(options, &run->relaying, run->excepts, run->stack.excepts);
   if (status != ADIT_CLI_DONE) return status;
   struct adit_runtime_options runtime = {
       .devices = run->device,

@@ -48,8 +48,10 @@ const char *adit_link_reason(const struct adit_link_socket *socket) {
   return adit_netlink_reason(&socket->netlink);
 }
 
+/* Note why a request failed. Returns the error. */
 static int because(struct adit_link_socket *socket, int error, const char *words) {
-  return adit_netlink_fail(&socket->netlink, error, words);
+  adit_netlink_fail(&socket->netlink, error, words);
+  return error;
 }
 
 static void *new_request(struct adit_link_socket *socket, uint16_t type, uint16_t flags, size_t header) {

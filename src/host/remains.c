@@ -215,32 +215,47 @@ static void tell(const struct adit_remains *remains, const struct item *item, bo
   remains->removed(remains->user, text);
 }
 
-/* In the order in which rules are removed: those that look into a table, those that jump, those that are jumped to. */
+/* In the order in which rules are removed: those that look into a table or refuse, those that jump, their target. */
 static unsigned stage_of(const struct item *item) {
   return item->action == FR_ACT_GOTO ? 1 : item->action == FR_ACT_NOP ? 2 : 0;
 }
 
 enum { STAGES = 3 };
 
-/* Remove what is in the list and not in use. Adds to `*count`. */
+/* Remove one of the list, unless it is in use or gone. Adds to `*count`. */
+static int remove_one(struct adit_netlink *netlink, const struct adit_remains *remains, const struct nlmsghdr *message,
+                      const struct item *item, int *count) {
+  bool rule = message->nlmsg_type == RTM_NEWRULE;
+  if (remains->table == 0 && in_use(netlink, item->table)) return 0;
+  int error = adit_netlink_repeat(netlink, message, rule ? RTM_DELRULE : RTM_DELROUTE);
+  if (error == 0) error = adit_netlink_talk(netlink, NULL, NULL);
+  if (error == -ENOENT || error == -ESRCH || error == -ENODEV) return 0;
+  if (error != 0) return error;
+  tell(remains, item, rule);
+  ++*count;
+  return 0;
+}
+
+/* Remove what is in the list, the last ones first: the kernel lists rules in the order in which it reads them. */
 static int remove_list(struct adit_netlink *netlink, const struct adit_remains *remains, const struct list *list,
-                       bool rules, int *count) {
-  for (unsigned stage = 0; stage < (rules ? STAGES : 1U); stage++) {
-    for (size_t at = 0; at < list->used;) {
-      const struct nlmsghdr *message = (const void *)(list->bytes + at);
+                       int *count) {
+  const struct nlmsghdr **message = calloc(list->seen + 1, sizeof *message);
+  size_t messages = 0;
+  int error = 0;
+  if (message == NULL) return adit_netlink_fail(netlink, -ENOMEM, NULL);
+  for (size_t at = 0; at < list->used; at += aligned(message[messages++])) {
+    message[messages] = (const void *)(list->bytes + at);
+  }
+  for (unsigned stage = 0; error == 0 && stage < STAGES; stage++) {
+    for (size_t i = messages; error == 0 && i-- > 0;) {
       struct item item;
-      at += aligned(message);
-      if (!read_item(message, &item) || (rules && stage_of(&item) != stage)) continue;
-      if (remains->table == 0 && in_use(netlink, item.table)) continue;
-      int error = adit_netlink_repeat(netlink, message, rules ? RTM_DELRULE : RTM_DELROUTE);
-      if (error == 0) error = adit_netlink_talk(netlink, NULL, NULL);
-      if (error == -ENOENT || error == -ESRCH || error == -ENODEV) continue; /* gone meanwhile */
-      if (error != 0) return error;
-      tell(remains, &item, rules);
-      ++*count;
+      if (read_item(message[i], &item) && stage_of(&item) == stage) {
+        error = remove_one(netlink, remains, message[i], &item, count);
+      }
     }
   }
-  return 0;
+  free(message);
+  return error;
 }
 
 int adit_remains_remove(struct adit_netlink *netlink, const struct adit_remains *remains) {
@@ -253,7 +268,7 @@ int adit_remains_remove(struct adit_netlink *netlink, const struct adit_remains 
       for (int pass = 0, before = -1; error == 0 && pass < PASSES && before != count; pass++) {
         before = count;
         error = read_list(netlink, types[t], families[f], &list);
-        if (error == 0) error = remove_list(netlink, remains, &list, types[t] == RTM_GETRULE, &count);
+        if (error == 0) error = remove_list(netlink, remains, &list, &count);
       }
     }
   }

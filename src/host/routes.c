@@ -4,36 +4,36 @@
  * Capture: which traffic of this machine the kernel sends into a device, and how all of it is taken back.
  *
  * The main table is never touched. What is captured stands in a private table, ADIT_ROUTES_TABLE plus the index of the
- * interface, and policy rules say when the kernel looks there. For `--route default` on interface 7, in each family:
+ * interface, and policy rules say when the kernel looks there. For `--route default --bypass 198.51.100.0/24
+ * --fail-closed` on interface 7, in each family (T = 1000000007):
  *
  *     30000  to 192.168.3.0/24 fwmark T/0        lookup main suppress_prefixlength 24
  *     30001  to 192.168.3.0/24 fwmark 0xad10000  unreachable
- *     30002  fwmark 0xad10000                    goto 30261
- *     30259  fwmark T/0                          lookup main suppress_prefixlength 0
- *     30260                                      lookup T = 1000000007
- *     30261                                      nop
- *
- *     T:     throw 198.51.100.0/24    metric 50        --bypass: go on as if there were no table T
- *            default dev adit0        metric 100
- *            unreachable default      metric 200       only with fail_closed
+ *     30002  fwmark 0xad10000                    goto 30390
+ *     30315  to 198.51.100.0/24                  goto 30390
+ *     30387  fwmark T/0                          lookup main suppress_prefixlength 0
+ *     30388                                      lookup T, where there is: default dev adit0
+ *     30389                                      unreachable
+ *     30390                                      nop
  *
  * The first three are for the sockets of adit itself, which bear the mark: they never enter their own device, neither by
  * the route of the device's own network, which the kernel has put into the main table, nor by what follows.
  *
- * The rule before the one that captures asks the main table first, but does not take an answer as short as what is
- * captured (suppress_prefixlength): what this machine knows more precisely, its local networks foremost, stays reachable,
- * and the default route loses. This is how wg-quick does it for a default route. Here every captured network has such a
- * pair of rules, with "to" and the length of its own prefix, longer prefixes first; so the result is that of one table
- * that holds both, with the captured ones winning a tie. Its mark with a mask of zero is that of every packet; it is a
- * name tag (remains.c).
+ * Before a rule that captures, one asks the main table, but does not take an answer as short as what is captured
+ * (suppress_prefixlength): what this machine knows more precisely, its local networks foremost, stays reachable, and the
+ * default route loses. This is how wg-quick does it for a default route. Here every captured network has such a pair of
+ * rules, with "to" and the length of its own prefix, and every bypassed one a jump past them, longer prefixes first; so
+ * the result is that of one table that holds all, with the bypassed winning a tie, and then the captured. A mark with a
+ * mask of zero is that of every packet; it is a name tag (remains.c).
  *
- * "goto" and not "not fwmark", because the latter would turn the meaning of "to" round as well.
+ * "goto" and not "not fwmark", because the latter would turn the meaning of "to" round as well. "unreachable" as a rule
+ * and not as a route, because a socket that is bound to an interface (SO_BINDTODEVICE) passes by routes of others.
  *
- * What if the process is killed: the device goes, and the kernel removes the routes that lead into it. T is then empty,
- * or throws, and the rules fall through: nothing is blocked, and what is sent goes its old way, unless fail_closed is
- * set, whose routes need no device and stay. Rules and routes that are left are removed by adit_routes_cleanup. The
- * order of the steps is such that between any two of them the same holds: what protects (goto and its target) comes
- * before what captures and goes after it; a table is filled before a rule leads there.
+ * What if the process is killed: the device goes, and the kernel removes the routes that lead into it. T is then empty
+ * and the rules fall through: nothing is blocked, and what is sent goes its old way, unless fail_closed is set, which is
+ * the rule behind. Rules that are left are removed by adit_routes_cleanup. The order of the steps is such that between
+ * any two of them the same holds: what protects (jumps and their target) comes before what captures and goes after it; a
+ * table is filled before a rule leads there.
  *
  * A device that exists without us (a persistent one) keeps its routes when the process is killed: what they capture is
  * lost until cleanup, which sees that the device has no carrier.
@@ -46,6 +46,7 @@
 #include "host/netlink.h"
 #include "host/remains.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <linux/fib_rules.h>
@@ -58,8 +59,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Routes to the same network are tried in this order; the first that can be used counts. */
-enum metric { METRIC_BYPASS = 50, METRIC_DEVICE = 100, METRIC_CLOSED = 200 };
+/* The rules of one prefix length, and before all of them those of our own sockets. */
+enum slot { SLOT_MAIN, SLOT_BYPASS = SLOT_MAIN, SLOT_PRIVATE, SLOT_CLOSED, SLOTS };
+enum own_slot { OWN_MAIN, OWN_CLOSED, OWN_PASSAGE, OWN_SLOTS };
+
+static_assert(ADIT_ROUTES_PRIORITY + OWN_SLOTS + 129 * SLOTS == ADIT_ROUTES_PRIORITY_END, "a slot for each length");
 
 struct adit_routes {
   struct adit_netlink netlink;
@@ -137,64 +141,66 @@ static uint8_t family_of(unsigned version) {
 
 /* ---- one rule, one route ---------------------------------------------------------------------------------------- */
 
-static struct fib_rule_hdr *new_rule(struct capturing *c, unsigned version, uint32_t priority, uint8_t action,
-                                     uint32_t table) {
-  struct fib_rule_hdr *rule = adit_netlink_request(c->netlink, RTM_NEWRULE, NLM_F_CREATE, sizeof *rule);
-  struct nlmsghdr *message = &c->netlink->request.align;
-  rule->family = family_of(version);
-  rule->action = action;
-  rule->table = RT_TABLE_UNSPEC; /* the attribute has room for all numbers */
-  mnl_attr_put_u32(message, FRA_PRIORITY, priority);
-  mnl_attr_put_u32(message, FRA_TABLE, table);
-  mnl_attr_put_u8(message, FRA_PROTOCOL, ADIT_ROUTES_PROTOCOL);
-  return rule;
-}
-
-static int add_rule(struct capturing *c, unsigned version, const char *what) {
-  int error = adit_netlink_talk(c->netlink, NULL, NULL);
-  return error == 0 ? 0 : explain(c, error, "the IPv%u rule %s cannot be added", version, what);
-}
-
 static void put_destination(struct capturing *c, uint16_t attribute, adit_cidr network) {
   if (network.prefix == 0) return;
   mnl_attr_put(&c->netlink->request.align, attribute, adit_ip_length(network.ip), network.ip.bytes);
 }
 
-/* A route in the private table. Returns what the kernel says; one that is there already is fine. */
-static int add_route(struct capturing *c, adit_cidr network, uint8_t type, enum metric metric) {
+/* Begin a rule for what goes to `network`; a prefix of zero is everything. */
+static void new_rule(struct capturing *c, adit_cidr network, uint32_t priority, uint8_t action, uint32_t table) {
+  struct fib_rule_hdr *rule = adit_netlink_request(c->netlink, RTM_NEWRULE, NLM_F_CREATE, sizeof *rule);
+  struct nlmsghdr *message = &c->netlink->request.align;
+  rule->family = family_of(network.ip.version);
+  rule->action = action;
+  rule->table = RT_TABLE_UNSPEC; /* the attribute has room for all numbers */
+  rule->dst_len = network.prefix;
+  put_destination(c, FRA_DST, network);
+  mnl_attr_put_u32(message, FRA_PRIORITY, priority);
+  mnl_attr_put_u32(message, FRA_TABLE, table);
+  mnl_attr_put_u8(message, FRA_PROTOCOL, ADIT_ROUTES_PROTOCOL);
+}
+
+static int add_rule(struct capturing *c, adit_cidr network, const char *what) {
+  char text[ADIT_ADDRESS_TEXT];
+  int error = adit_netlink_talk(c->netlink, NULL, NULL);
+  if (error == 0) return 0;
+  return explain(c, error, "the rule for %s (%s) cannot be added", adit_cidr_format(network, text), what);
+}
+
+/* A route into the device, in the private table. Returns what the kernel says; one that is there already is fine. */
+static int add_route(struct capturing *c, adit_cidr network) {
   struct rtmsg *route = adit_netlink_request(c->netlink, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, sizeof *route);
   route->rtm_family = family_of(network.ip.version);
   route->rtm_dst_len = network.prefix;
   route->rtm_table = RT_TABLE_UNSPEC;
   route->rtm_protocol = ADIT_ROUTES_PROTOCOL;
-  route->rtm_scope = type == RTN_UNICAST && network.ip.version == 4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
-  route->rtm_type = type;
-  struct nlmsghdr *message = &c->netlink->request.align;
+  route->rtm_scope = network.ip.version == 4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+  route->rtm_type = RTN_UNICAST;
   put_destination(c, RTA_DST, network);
-  mnl_attr_put_u32(message, RTA_TABLE, c->table);
-  mnl_attr_put_u32(message, RTA_PRIORITY, (uint32_t)metric);
-  if (type == RTN_UNICAST) mnl_attr_put_u32(message, RTA_OIF, c->options->index);
+  mnl_attr_put_u32(&c->netlink->request.align, RTA_TABLE, c->table);
+  mnl_attr_put_u32(&c->netlink->request.align, RTA_OIF, c->options->index);
   int error = adit_netlink_talk(c->netlink, NULL, NULL);
   return error == -EEXIST ? 0 : error;
 }
 
 /* ---- one family ------------------------------------------------------------------------------------------------- */
 
-/* A way into the device for one network, and a wall behind it. */
-static int capture_network(struct capturing *c, adit_cidr network) {
+/* A way into the device for one network. */
+static int fill_table(struct capturing *c, adit_cidr network) {
   char text[ADIT_ADDRESS_TEXT];
-  int error = 0;
-  if (!c->device_unusable) error = add_route(c, network, RTN_UNICAST, METRIC_DEVICE);
+  if (c->device_unusable) return 0;
+  int error = add_route(c, network);
   /* The kernel says EACCES when IPv6 is disabled on the device, ENODEV when the MTU is too small for it. */
   if (network.ip.version == 6 && (error == -EACCES || (error == -ENODEV && if_indextoname(c->options->index, text)))) {
     notice(c, "IPv6 is off on this device (%s): what is captured of it is refused", adit_netlink_reason(c->netlink));
     c->device_unusable = true;
     error = 0;
   }
-  if (error == 0 && (c->options->fail_closed || c->device_unusable)) {
-    error = add_route(c, network, RTN_UNREACHABLE, METRIC_CLOSED);
-  }
   return error == 0 ? 0 : explain(c, error, "%s cannot be captured", adit_cidr_format(network, text));
+}
+
+static uint32_t priority_of(adit_cidr network, enum slot slot) {
+  return ADIT_ROUTES_PRIORITY + OWN_SLOTS + (uint32_t)SLOTS * (128U - network.prefix) + (uint32_t)slot;
 }
 
 /* What makes a rule ours that looks into a table of others. */
@@ -203,64 +209,42 @@ static void put_tag(struct capturing *c) {
   mnl_attr_put_u32(&c->netlink->request.align, FRA_FWMASK, 0);
 }
 
-/* The rules that lead into the private table for one network. */
-static int add_pair(struct capturing *c, adit_cidr network) {
-  char text[ADIT_ADDRESS_TEXT], what[ADIT_ADDRESS_TEXT + 32];
-  unsigned version = network.ip.version;
-  uint32_t priority = ADIT_ROUTES_PRIORITY + 3 + 2 * (uint32_t)(128 - network.prefix);
-  adit_cidr_format(network, text);
-
-  struct fib_rule_hdr *rule = new_rule(c, version, priority, FR_ACT_TO_TBL, RT_TABLE_MAIN);
-  struct nlmsghdr *message = &c->netlink->request.align;
-  rule->dst_len = network.prefix;
-  put_destination(c, FRA_DST, network);
-  mnl_attr_put_u32(message, FRA_SUPPRESS_PREFIXLEN, network.prefix);
-  put_tag(c);
-  snprintf(what, sizeof what, "%u (more precise than %s)", priority, text);
-  int error = add_rule(c, version, what);
-  if (error != 0) return error;
-
-  rule = new_rule(c, version, ++priority, FR_ACT_TO_TBL, c->table);
-  rule->dst_len = network.prefix;
-  put_destination(c, FRA_DST, network);
-  snprintf(what, sizeof what, "%u (to %s)", priority, text);
-  return add_rule(c, version, what);
-}
-
 static void put_mark(struct capturing *c) {
   mnl_attr_put_u32(&c->netlink->request.align, FRA_FWMARK, c->mark);
   mnl_attr_put_u32(&c->netlink->request.align, FRA_FWMASK, UINT32_MAX);
 }
 
-/* The relay's own sockets do not reach the network of its device, where they would come out of it again. */
-static int keep_from_own(struct capturing *c, adit_cidr network) {
-  static const char what[] = "that keeps the relay's own sockets out of its device";
-  uint32_t priority = ADIT_ROUTES_PRIORITY;
-  unsigned version = network.ip.version;
-  struct fib_rule_hdr *rule = new_rule(c, version, priority + 1, FR_ACT_UNREACHABLE, c->table);
-  rule->dst_len = network.prefix;
-  put_destination(c, FRA_DST, network);
-  put_mark(c);
-  int error = add_rule(c, version, what);
-  if (error != 0) return error;
-  rule = new_rule(c, version, priority, FR_ACT_TO_TBL, RT_TABLE_MAIN);
-  rule->dst_len = network.prefix;
-  put_destination(c, FRA_DST, network);
-  put_tag(c);
+/* Ask the main table, but for answers as short as the network's own prefix. */
+static int add_main(struct capturing *c, adit_cidr network, uint32_t priority) {
+  new_rule(c, network, priority, FR_ACT_TO_TBL, RT_TABLE_MAIN);
   mnl_attr_put_u32(&c->netlink->request.align, FRA_SUPPRESS_PREFIXLEN, network.prefix);
-  return add_rule(c, version, what);
+  put_tag(c);
+  return add_rule(c, network, "what is known more precisely");
 }
 
-static int add_passage(struct capturing *c, unsigned version) {
-  new_rule(c, version, ADIT_ROUTES_PRIORITY + 2, FR_ACT_GOTO, c->table);
-  put_mark(c);
+static int add_jump(struct capturing *c, adit_cidr network, uint32_t priority, bool marked) {
+  new_rule(c, network, priority, FR_ACT_GOTO, c->table);
+  if (marked) put_mark(c);
   mnl_attr_put_u32(&c->netlink->request.align, FRA_GOTO, ADIT_ROUTES_PRIORITY_END);
-  int error = add_rule(c, version, "that lets the relay's own sockets pass");
-  for (size_t i = 0; error == 0 && i < c->options->owns; i++) {
-    adit_cidr network = network_of(c->options->own[i]);
-    if (network.ip.version == version && network.prefix > 0) error = keep_from_own(c, network);
-  }
-  return error;
+  return add_rule(c, network, marked ? "the relay's own sockets" : "bypassed");
+}
+
+/* The relay's own sockets do not reach the network of its device, where they would come out of it again. */
+static int keep_from_own(struct capturing *c, adit_cidr network) {
+  new_rule(c, network, ADIT_ROUTES_PRIORITY + OWN_CLOSED, FR_ACT_UNREACHABLE, c->table);
+  put_mark(c);
+  int error = add_rule(c, network, "the relay's own sockets");
+  return error == 0 ? add_main(c, network, ADIT_ROUTES_PRIORITY + OWN_MAIN) : error;
+}
+
+static int capture_network(struct capturing *c, adit_cidr network) {
+  int error = add_main(c, network, priority_of(network, SLOT_MAIN));
+  if (error != 0) return error;
+  new_rule(c, network, priority_of(network, SLOT_PRIVATE), FR_ACT_TO_TBL, c->table);
+  error = add_rule(c, network, "captured");
+  if (error != 0 || !(c->options->fail_closed || c->device_unusable)) return error;
+  new_rule(c, network, priority_of(network, SLOT_CLOSED), FR_ACT_UNREACHABLE, c->table);
+  return add_rule(c, network, "refused");
 }
 
 static bool family_exists(unsigned version) {
@@ -271,6 +255,8 @@ static bool family_exists(unsigned version) {
 }
 
 static int capture_family(struct capturing *c, unsigned version) {
+  const adit_cidr everything = {.ip = {.version = (uint8_t)version}};
+  const struct adit_routes_options *options = c->options;
   size_t count = 0;
   for (size_t i = 0; i < c->captures; i++) count += c->capture[i].ip.version == version;
   if (count == 0) return 0;
@@ -280,21 +266,22 @@ static int capture_family(struct capturing *c, unsigned version) {
   }
   c->device_unusable = false;
   /* First a rule that does nothing: where the kernel has no rules, routes would land in the main table. */
-  new_rule(c, version, ADIT_ROUTES_PRIORITY_END, FR_ACT_NOP, c->table);
-  int error = add_rule(c, version, "at the end of ours");
-  for (size_t i = 0; error == 0 && i < c->options->bypasses; i++) {
-    adit_cidr network = network_of(c->options->bypass[i]);
-    char text[ADIT_ADDRESS_TEXT];
-    if (network.ip.version != version) continue;
-    error = add_route(c, network, RTN_THROW, METRIC_BYPASS);
-    if (error != 0) explain(c, error, "%s cannot be bypassed", adit_cidr_format(network, text));
+  new_rule(c, everything, ADIT_ROUTES_PRIORITY_END, FR_ACT_NOP, c->table);
+  int error = add_rule(c, everything, "the end of ours");
+  for (size_t i = 0; error == 0 && i < c->captures; i++) {
+    if (c->capture[i].ip.version == version) error = fill_table(c, c->capture[i]);
+  }
+  if (error == 0) error = add_jump(c, everything, ADIT_ROUTES_PRIORITY + OWN_PASSAGE, true);
+  for (size_t i = 0; error == 0 && i < options->owns; i++) {
+    adit_cidr network = network_of(options->own[i]);
+    if (network.ip.version == version && network.prefix > 0) error = keep_from_own(c, network);
+  }
+  for (size_t i = 0; error == 0 && i < options->bypasses; i++) {
+    adit_cidr network = network_of(options->bypass[i]);
+    if (network.ip.version == version) error = add_jump(c, network, priority_of(network, SLOT_BYPASS), false);
   }
   for (size_t i = 0; error == 0 && i < c->captures; i++) {
     if (c->capture[i].ip.version == version) error = capture_network(c, c->capture[i]);
-  }
-  if (error == 0) error = add_passage(c, version);
-  for (size_t i = 0; error == 0 && i < c->captures; i++) {
-    if (c->capture[i].ip.version == version) error = add_pair(c, c->capture[i]);
   }
   return error;
 }

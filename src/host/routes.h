@@ -16,7 +16,7 @@ enum {
   ADIT_ROUTES_PROTOCOL = 173,       /**< rtm_protocol and FRA_PROTOCOL; nobody's in linux/rtnetlink.h and iproute2 */
   ADIT_ROUTES_TABLE = 1000000000,   /**< number of a private table, less the index of its interface */
   ADIT_ROUTES_PRIORITY = 30000,     /**< first policy rule */
-  ADIT_ROUTES_PRIORITY_END = 30261, /**< last one */
+  ADIT_ROUTES_PRIORITY_END = 30390, /**< last one */
   ADIT_ROUTES_MARK = 0x0ad10000     /**< mark when nobody chose one; free of the bits that kube-proxy and others test */
 };
 
@@ -28,12 +28,13 @@ struct adit_routes_options {
   unsigned index;           /**< interface that gets it: TUN, and up */
   const adit_cidr *capture; /**< networks, host bits are ignored */
   size_t captures;          /**< their number */
-  const adit_cidr *bypass;  /**< networks that are not captured although a shorter prefix in `capture` has them */
-  size_t bypasses;          /**< their number */
-  const adit_cidr *own;     /**< addresses of the interface, whose networks the kernel sends into it by itself */
-  size_t owns;              /**< their number */
-  uint32_t mark;            /**< SO_MARK of sockets that are not captured; 0 = ADIT_ROUTES_MARK */
-  bool fail_closed;         /**< what is captured is refused, not sent elsewhere, when the interface is gone */
+  const adit_cidr
+      *bypass;     /**< networks that are not captured although a shorter or the same prefix in `capture` has them */
+  size_t bypasses; /**< their number */
+  const adit_cidr *own; /**< addresses of the interface, whose networks the kernel sends into it by itself */
+  size_t owns;          /**< their number */
+  uint32_t mark;        /**< SO_MARK of sockets that are not captured; 0 = ADIT_ROUTES_MARK */
+  bool fail_closed;     /**< what is captured is refused, not sent elsewhere, when the interface is gone */
   /** Called while capturing with one readable line about what is not as one may expect. May be NULL. */
   void (*notice)(void *user, const char *text);
   void *user; /**< for `notice` */

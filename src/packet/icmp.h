@@ -15,12 +15,7 @@ enum adit_icmp {
   ADIT_ICMP_TIME_EXCEEDED = 11
 };
 
-enum adit_icmp_unreachable {
-  ADIT_ICMP_NET = 0,
-  ADIT_ICMP_HOST = 1,
-  ADIT_ICMP_PORT = 3,
-  ADIT_ICMP_PROHIBITED = 13
-};
+enum adit_icmp_unreachable { ADIT_ICMP_NET = 0, ADIT_ICMP_HOST = 1, ADIT_ICMP_PORT = 3, ADIT_ICMP_PROHIBITED = 13 };
 
 enum adit_icmp6 {
   ADIT_ICMP6_UNREACHABLE = 1,

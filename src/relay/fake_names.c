@@ -16,7 +16,8 @@
  *   its last use, an answer, a look-up or a release, is ADIT_FAKE_RESERVED_S past.
  * So a client that got an answer can act on it for as long as the answer is valid. Names that are not held are in the
  * list `first`..`last` in the order of their last use; each use reserves for the same time, so the first one is also
- * the first whose reservation ends, and a look at it tells whether there is any.
+ * the first whose reservation ends, and a look at it tells whether there is any. (Clocks of workers differ by a turn of
+ * their loops; then that look errs on the safe side, for as long.)
  *
  * Numbers begin at a random place and go round: after a restart without a file, an address that a client still
  * remembers from before is most likely nobody's, and is refused, instead of leading to another name.
@@ -132,9 +133,7 @@ static void link_name(struct adit_fake_names *names, struct adit_fake_name *name
 
 /* It is used now. */
 static void use(struct adit_fake_names *names, struct adit_fake_name *name, uint64_t now_ns) {
-  uint64_t until_ns = now_ns + ADIT_FAKE_RESERVED_S * SECOND_NS;
-  if (until_ns > names->latest_ns) names->latest_ns = until_ns; /* clocks of workers differ by a turn: keep the order */
-  name->reserved_ns = names->latest_ns;
+  name->reserved_ns = now_ns + ADIT_FAKE_RESERVED_S * SECOND_NS;
   if (name->holds > 0) return;
   unlink_name(names, name);
   link_name(names, name);

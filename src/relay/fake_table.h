@@ -28,7 +28,6 @@ struct adit_fake_names {
   uint32_t size;        /**< numbers go from 1 to it */
   uint32_t count;       /**< names */
   uint32_t cursor;      /**< where a number that is nobody's is looked for next */
-  uint64_t latest_ns;   /**< the latest reservation */
   bool changed;         /**< since the file was written */
   struct adit_fake_name **by_number;
   struct adit_fake_name **bucket;

@@ -5,8 +5,9 @@
  *
  * With IP_RECVERR the kernel keeps each ICMP error about a datagram of the socket's in a queue beside the one for data,
  * with the address the datagram was for, the address of who complains, and the beginning of what it carried. Without it
- * a socket that is not connected never hears of them. The price: the socket also remembers the last error as its own, and
- * the next call, which may be about another address, fails with it. Hence adit_icmp_error_clear.
+ * a socket that is not connected never hears of them. The price: the socket also remembers the last error as its own,
+ * and the next call, which may be about another address, fails with it. Hence adit_icmp_error_clear,
+ * and more than one try wherever something is sent.
  */
 #include "relay/icmp_error.h"
 #include "relay/state.h"
@@ -24,14 +25,22 @@ enum { IGNORED = ADIT_REFUSALS };
 
 /* Destination unreachable by code: RFC 792, RFC 1122 (3.2.2.1), RFC 1812 (5.2.7.1). */
 static const uint8_t unreachable4[] = {
-    [ICMP_NET_UNREACH] = ADIT_REFUSE_NET_UNREACHABLE, [ICMP_HOST_UNREACH] = ADIT_REFUSE_HOST_UNREACHABLE,
-    [ICMP_PROT_UNREACH] = ADIT_REFUSE_RESET,          [ICMP_PORT_UNREACH] = ADIT_REFUSE_RESET,
-    [ICMP_FRAG_NEEDED] = IGNORED,                     [ICMP_SR_FAILED] = ADIT_REFUSE_NET_UNREACHABLE,
-    [ICMP_NET_UNKNOWN] = ADIT_REFUSE_NET_UNREACHABLE, [ICMP_HOST_UNKNOWN] = ADIT_REFUSE_HOST_UNREACHABLE,
-    [ICMP_HOST_ISOLATED] = ADIT_REFUSE_HOST_UNREACHABLE, [ICMP_NET_ANO] = ADIT_REFUSE_PROHIBITED,
-    [ICMP_HOST_ANO] = ADIT_REFUSE_PROHIBITED,         [ICMP_NET_UNR_TOS] = ADIT_REFUSE_NET_UNREACHABLE,
-    [ICMP_HOST_UNR_TOS] = ADIT_REFUSE_HOST_UNREACHABLE, [ICMP_PKT_FILTERED] = ADIT_REFUSE_PROHIBITED,
-    [ICMP_PREC_VIOLATION] = ADIT_REFUSE_PROHIBITED,   [ICMP_PREC_CUTOFF] = ADIT_REFUSE_PROHIBITED,
+    [ICMP_NET_UNREACH] = ADIT_REFUSE_NET_UNREACHABLE,
+    [ICMP_HOST_UNREACH] = ADIT_REFUSE_HOST_UNREACHABLE,
+    [ICMP_PROT_UNREACH] = ADIT_REFUSE_RESET,
+    [ICMP_PORT_UNREACH] = ADIT_REFUSE_RESET,
+    [ICMP_FRAG_NEEDED] = IGNORED,
+    [ICMP_SR_FAILED] = ADIT_REFUSE_NET_UNREACHABLE,
+    [ICMP_NET_UNKNOWN] = ADIT_REFUSE_NET_UNREACHABLE,
+    [ICMP_HOST_UNKNOWN] = ADIT_REFUSE_HOST_UNREACHABLE,
+    [ICMP_HOST_ISOLATED] = ADIT_REFUSE_HOST_UNREACHABLE,
+    [ICMP_NET_ANO] = ADIT_REFUSE_PROHIBITED,
+    [ICMP_HOST_ANO] = ADIT_REFUSE_PROHIBITED,
+    [ICMP_NET_UNR_TOS] = ADIT_REFUSE_NET_UNREACHABLE,
+    [ICMP_HOST_UNR_TOS] = ADIT_REFUSE_HOST_UNREACHABLE,
+    [ICMP_PKT_FILTERED] = ADIT_REFUSE_PROHIBITED,
+    [ICMP_PREC_VIOLATION] = ADIT_REFUSE_PROHIBITED,
+    [ICMP_PREC_CUTOFF] = ADIT_REFUSE_PROHIBITED,
 };
 static_assert(sizeof unreachable4 == NR_ICMP_UNREACH + 1, "a meaning for each code");
 
@@ -57,8 +66,9 @@ static uint8_t meaning_of(const struct sock_extended_err *error) {
   }
   if (error->ee_origin == SO_EE_ORIGIN_ICMP6) {
     if (error->ee_type == ICMP6_DST_UNREACH) return by_code(unreachable6, sizeof unreachable6, error->ee_code);
-    return error->ee_type == ICMP6_TIME_EXCEEDED && error->ee_code == ICMP6_TIME_EXCEED_TRANSIT ? ADIT_REFUSE_TTL_EXPIRED
-                                                                                               : IGNORED;
+    return error->ee_type == ICMP6_TIME_EXCEEDED && error->ee_code == ICMP6_TIME_EXCEED_TRANSIT
+               ? ADIT_REFUSE_TTL_EXPIRED
+               : IGNORED;
   }
   if (error->ee_origin != SO_EE_ORIGIN_LOCAL || error->ee_errno == EMSGSIZE) return IGNORED;
   return (uint8_t)adit_icmp_error_refusal(-(int)error->ee_errno);

@@ -3,24 +3,25 @@
  *
  * Echo requests that go out for real: what comes back to the client is what came back to us, or nothing.
  *
- * A ping is a client's address and identifier: one run of the `ping` command, or of traceroute. It has a socket of its own.
- * So its sequence numbers stay what they are, an answer needs no table to find its question, and an ICMP error is about
- * this client's request and no other's. TTL or hop limit go out as the client chose them and come back as they arrived:
- * the client sees what it would see without us, traceroute included.
+ * A ping is a client's address and identifier: one run of the `ping` command, or of traceroute. It has a socket of its
+ * own. So its sequence numbers stay what they are, an answer needs no table to find its question, and an ICMP error is
+ * about this client's request and no other's. TTL or hop limit go out as the client chose them and come back as they
+ * arrived: the client sees what it would see without us, traceroute included.
  *
  * Sockets, for each version the first that can be had, found out at the start:
- *   KIND_PING   SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6: for groups in net.ipv4.ping_group_range. The kernel chooses
- *               the identifier and gives the socket only what is for it
+ *   KIND_PING   SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6: for groups in net.ipv4.ping_group_range. The kernel
+ *               chooses the identifier and gives the socket only what is for it
  *   KIND_RAW    SOCK_RAW, with privilege: every answer on this machine comes to every such socket, so a filter in the
  *               kernel lets through only those with our identifier. Errors pass by the filter and are looked at here
  *   KIND_NONE   neither: the stack answers itself, and the log says so
+ * It also answers for addresses that stand for names (--dns fake): they are ours, and nobody else's.
  *
  * Limits: PINGS_MOST at a time, the one idle longest goes first; each ends ten seconds after its
  * last packet, or after udp_idle_ms where that is shorter.
  * Timers: `expiry`, for the ping that is due first; it may fire early and look again.
  *
- * Lifetimes: a ping ends at expiry, when it makes room, or with the relay. Its fd is closed at once, its memory goes at the
- * loop's reap.
+ * Lifetimes: a ping ends at expiry, when it makes room, or with the relay. Its fd is closed at once, its memory goes at
+ * the loop's reap.
  */
 #include "packet/checksum.h"
 #include "packet/icmp.h"
@@ -44,7 +45,8 @@ enum {
   ID = 4, /* offset in the header */
   SEQUENCE = 6,
   LONGEST = 65536,
-  IDLE_MS = 10000
+  IDLE_MS = 10000,
+  TRIES = 3
 };
 #define MILLISECOND_NS UINT64_C(1000000)
 
@@ -163,24 +165,19 @@ static int open_kind(const struct adit_relay *relay, unsigned version, enum kind
                              version == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 }
 
-/* Let through echo replies with our identifier. The IPv4 header is part of what is looked at, the IPv6 header is not. */
+/* Let through echo replies with our identifier. The IPv4 header is part of what is looked at, the IPv6 header is
+   not. */
 static int attach_filter(int fd, unsigned version, uint16_t id) {
   struct sock_filter code4[] = {
       BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0), /* X = length of the IP header */
-      BPF_STMT(BPF_LD | BPF_B | BPF_IND, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ADIT_ICMP_ECHO_REPLY, 0, 3),
-      BPF_STMT(BPF_LD | BPF_H | BPF_IND, ID),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, id, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_LD | BPF_B | BPF_IND, 0),  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ADIT_ICMP_ECHO_REPLY, 0, 3),
+      BPF_STMT(BPF_LD | BPF_H | BPF_IND, ID), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, id, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),  BPF_STMT(BPF_RET | BPF_K, 0),
   };
   struct sock_filter code6[] = {
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ADIT_ICMP6_ECHO_REPLY, 0, 3),
-      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, ID),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, id, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ADIT_ICMP6_ECHO_REPLY, 0, 3),
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, ID), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, id, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),  BPF_STMT(BPF_RET | BPF_K, 0),
   };
   struct sock_fprog program = version == 4
                                   ? (struct sock_fprog){.len = sizeof code4 / sizeof code4[0], .filter = code4}
@@ -350,8 +347,8 @@ static int send_out(struct ping *ping, const struct adit_echo *echo) {
   put16(header + ID, ping->outside);
   put16(header + SEQUENCE, echo->sequence);
   if (ping->raw && v4) {
-    uint16_t checksum =
-        (uint16_t)~adit_checksum_fold(adit_checksum_iov(0, pieces, echo->iovcnt + 1, 0, HEADER + echo->length));
+    uint16_t checksum = (uint16_t)~adit_checksum_fold(
+        adit_checksum_iov(0, pieces, echo->iovcnt + 1, 0, HEADER + echo->length));
     memcpy(header + 2, &checksum, sizeof checksum);
   }
   struct sockaddr_storage to;
@@ -361,11 +358,11 @@ static int send_out(struct ping *ping, const struct adit_echo *echo) {
                            .msg_iovlen = echo->iovcnt + 1};
   int error = set_ttl(ping, echo->ttl);
   if (error) return error;
-  if (sendmsg(ping->socket.watch.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return 0;
-  error = -errno;
-  if (error == -EAGAIN || error == -ENOBUFS) return error;
-  take_errors(ping); /* it may have been an earlier request's */
-  return sendmsg(ping->socket.watch.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ? 0 : -errno;
+  for (unsigned i = 0; i < TRIES; i++) { /* an error may be an earlier request's, and is told only once */
+    if (sendmsg(ping->socket.watch.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return 0;
+    error = -errno;
+  }
+  return error;
 }
 
 void adit_ping_echo(struct adit_relay *relay, const struct adit_echo *echo) {
@@ -382,8 +379,8 @@ void adit_ping_echo(struct adit_relay *relay, const struct adit_echo *echo) {
     touch(ping);
     error = send_out(ping, echo);
   }
-  if (error == -ENETUNREACH || error == -EHOSTUNREACH || error == -EACCES || error == -EPERM || error == -EAFNOSUPPORT ||
-      error == -EADDRNOTAVAIL)
+  if (error == -ENETUNREACH || error == -EHOSTUNREACH || error == -EACCES || error == -EPERM ||
+      error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL)
     adit_stack_send_echo_error(relay->stack, echo->local, echo->remote, echo->id, echo->sequence,
                                adit_icmp_error_refusal(error), nobody, echo->iov, echo->iovcnt);
 }

@@ -20,8 +20,10 @@ struct adit_socks5_datagram {
   size_t header;       /**< bytes in front of the payload */
 };
 
-/** Write the header for a datagram to `name` (at most 255 bytes) at the target's port, or to the target when that is NULL.
- * Returns its length. */
+/**
+ * Write the header for a datagram to `name` (at most 255 bytes) at the target's port, or to the target when that is
+ * NULL. Returns its length.
+ */
 size_t adit_socks5_wrap(adit_endpoint target, const char *name, uint8_t *out);
 
 /** Read the header. Returns 0, or -EBADMSG when it is none. */

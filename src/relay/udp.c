@@ -4,15 +4,16 @@
  * UDP sessions: found by client, ended when idle, bounded in number.
  *
  * A session stands for one address and port of a client and has one address outside, whatever it talks to, and whoever
- * sends there is heard: endpoint-independent mapping and filtering (RFC 4787, 4.1 and 5), which is what games, calls and
- * peer-to-peer need and what a "full cone" is. A client has sessions of its own for IPv4 and IPv6, since it has addresses
- * of its own there. With several workers this holds for each: the kernel may bring datagrams of one client to different
- * peers to different queues, and then they leave from different addresses.
+ * sends there is heard: endpoint-independent mapping and filtering (RFC 4787, 4.1 and 5), which is what games, calls
+ * and peer-to-peer need and what a "full cone" is. A client has sessions of its own for IPv4 and IPv6, since it has
+ * addresses of its own there. With several workers this holds for each: the kernel may bring datagrams of one client to
+ * different peers to different queues, and then they leave from different addresses.
  *
  * A session ends when nothing passed, in either direction, for as long as its pace allows (enum adit_udp_pace): 10
- * seconds for what looks like one question and its answer, otherwise udp_idle_ms. Of those there are many, as every name
- * that is looked up is one, and keeping each for a minute would cost a socket each; connection tracking in Linux tells
- * them apart likewise. When there are too many sessions, or the process has no more fds, the one idle longest goes first.
+ * seconds for what looks like one question and its answer, otherwise udp_idle_ms. Of those there are many, as every
+ * name that is looked up is one, and keeping each for a minute would cost a socket each; connection tracking in Linux
+ * tells them apart likewise. When there are too many sessions, or the process has no more fds, the one idle longest
+ * goes first.
  *
  * Both paces have a list, and a session moves to the end of its list with every datagram. So the first of either is the
  * one idle longest, and one timer is enough: it is never later than what is due first, and looks again when it fires.
@@ -21,8 +22,8 @@
  * Where datagrams go is a table of functions (struct adit_udp_way): udp_direct.c, udp_socks5.c. Sockets, and datagrams
  * waiting for the end of a burst, are udp_socket.c's.
  *
- * Lifetimes: sessions end at expiry, when evicted, or with the relay, never while a datagram of theirs is looked at. What
- * is in the table is alive; memory goes at the loop's reap.
+ * Lifetimes: sessions end at expiry, when evicted, or with the relay, never while a datagram of theirs is looked at.
+ * What is in the table is alive; memory goes at the loop's reap.
  */
 #include "relay/udp.h"
 
@@ -90,7 +91,8 @@ static uint64_t due_of(const struct adit_udp_session *session) {
 /* The timer is to fire at `due_ns` at the latest. */
 static void arm(struct adit_udp_sessions *all, uint64_t due_ns) {
   if (all->expiry.slot && all->expiry.due_ns <= due_ns) return;
-  adit_timers_set(adit_loop_timers(all->relay->loop), &all->expiry, due_ns); /* without memory: with the next datagram */
+  adit_timers_set(adit_loop_timers(all->relay->loop), &all->expiry,
+                  due_ns); /* without memory: with the next datagram */
 }
 
 /* A datagram passed. */
@@ -140,8 +142,12 @@ static void expire(void *user, struct adit_timer *timer) {
   uint64_t now_ns = adit_loop_now(all->relay->loop);
   (void)timer;
   for (unsigned pace = 0; pace < ADIT_UDP_PACES; pace++) {
-    struct adit_udp_session *session;
-    while ((session = all->list[pace].first) != NULL && due_of(session) <= now_ns) adit_udp_end(session);
+    struct adit_udp_session *session = all->list[pace].first;
+    while (session && due_of(session) <= now_ns) {
+      struct adit_udp_session *next = session->next;
+      adit_udp_end(session);
+      session = next;
+    }
     if (session) arm(all, due_of(session));
   }
 }
@@ -272,8 +278,13 @@ no_table:
 
 void adit_udp_stop(struct adit_relay *relay) {
   struct adit_udp_sessions *all = relay->udp;
-  for (unsigned pace = 0; pace < ADIT_UDP_PACES; pace++)
-    while (all->list[pace].first) adit_udp_end(all->list[pace].first);
+  for (unsigned pace = 0; pace < ADIT_UDP_PACES; pace++) {
+    struct adit_udp_session *next;
+    for (struct adit_udp_session *session = all->list[pace].first; session; session = next) {
+      next = session->next;
+      adit_udp_end(session);
+    }
+  }
   adit_timers_clear(adit_loop_timers(relay->loop), &all->expiry);
   adit_udp_boxes_free(all);
   free(all->way_state);

@@ -29,10 +29,10 @@ struct adit_udp_session {
   struct adit_udp_session *next;
   adit_endpoint client;
   uint32_t hash;
-  uint8_t pace;     /**< enum adit_udp_pace */
-  uint8_t sent;     /**< datagrams of the client's, counted to 2 */
-  uint8_t received; /**< datagrams for the client, likewise */
-  bool only_dns;    /**< everything so far went to port 53 */
+  uint8_t pace;      /**< enum adit_udp_pace */
+  uint8_t sent;      /**< datagrams of the client's, counted to 2 */
+  uint8_t received;  /**< datagrams for the client, likewise */
+  bool only_dns;     /**< everything so far went to port 53 */
   uint16_t gso_most; /**< longest datagrams that the kernel cuts for this socket; longer ones go out one by one */
   uint64_t used_ns;  /**< when the last datagram passed, either way */
 };
@@ -74,7 +74,7 @@ struct adit_udp_sessions {
   struct adit_timer expiry; /**< when the first one of either list is due, or earlier */
   struct adit_udp_outbox *outbox;
   struct adit_udp_inbox *inbox;
-  size_t waiting_bytes; /**< in the queues of all sessions; udp_wait.c */
+  size_t waiting_bytes;            /**< in the queues of all sessions; udp_wait.c */
   struct adit_log_limit limit_log; /**< for messages about the bounds */
   void *way_state;                 /**< what the way keeps for all sessions, owned by it; freed with free() */
 };
@@ -83,8 +83,8 @@ struct adit_udp_sessions {
 struct adit_udp_session *adit_udp_find(struct adit_udp_sessions *all, adit_endpoint client);
 
 /**
- * End the session idle longest, to make room, but not `keep` (may be NULL). Returns whether there was one. `why` says what
- * there is too little of.
+ * End the session idle longest, to make room, but not `keep` (may be NULL). Returns whether there was one. `why` says
+ * what there is too little of.
  */
 bool adit_udp_evict(struct adit_udp_sessions *all, const struct adit_udp_session *keep, const char *why);
 
@@ -108,7 +108,7 @@ struct adit_udp_message {
   size_t head_length;      /**< bytes of it */
   const struct iovec *iov; /**< payload */
   unsigned iovcnt;
-  size_t length;           /**< bytes of payload */
+  size_t length; /**< bytes of payload */
 };
 
 /** Memory for what is on its way. Returns 0 or -ENOMEM. */
@@ -116,15 +116,19 @@ int adit_udp_boxes_new(struct adit_udp_sessions *all);
 void adit_udp_boxes_free(struct adit_udp_sessions *all);
 
 /**
- * Give a session a socket of `version` 4 or 6, connected to `peer` unless that is NULL, and watch it. When there are too
- * many sockets, the session idle longest ends. Returns 0 or a negative errno.
+ * Give a session a socket of `version` 4 or 6, connected to `peer` unless that is NULL, and watch it. When there are
+ * too many sockets, the session idle longest ends. Returns 0 or a negative errno.
  */
 int adit_udp_socket_open(struct adit_udp_session *session, unsigned version, const adit_endpoint *peer);
 
-/** Close it, if there is one; what was to be sent is sent before. `release` is for the memory, see adit_loop_unwatch. */
+/**
+ * Close it, if there is one; what was to be sent is sent before. `release` is for the memory, see adit_loop_unwatch.
+ */
 void adit_udp_socket_close(struct adit_udp_session *session, void (*release)(struct adit_watch *watch));
 
-/** Send a datagram; at the end of the burst at the latest. What fails is told by `failed`, or counted when it is room. */
+/**
+ * Send a datagram; at the end of the burst at the latest. What fails is told by `failed`, or counted when it is room.
+ */
 void adit_udp_socket_send(struct adit_udp_session *session, const struct adit_udp_message *message);
 
 /** Send what waits. */

@@ -7,8 +7,8 @@
  * address of who sent it. So traceroute sees the routers that are there.
  *
  * With --dns fake an address may be one of ours that stands for a name. The name is then looked up, once for a session;
- * datagrams wait meanwhile, and what comes from the true address comes to the client from the one it knows. A name without
- * an address of the client's version is refused: its other address is there for that.
+ * datagrams wait meanwhile, and what comes from the true address comes to the client from the one it knows. A name
+ * without an address of the client's version is refused: its other address is there for that.
  *
  * Lifetimes: look-ups are the session's and end with it.
  */
@@ -51,12 +51,9 @@ static void refuse(struct direct_session *session, const struct adit_datagram *d
 
 static void send_to(struct direct_session *session, adit_endpoint to, uint8_t ttl, const struct iovec *iov,
                     unsigned iovcnt, size_t length) {
-  adit_udp_socket_send(&session->base, &(struct adit_udp_message){.local = to,
-                                                                  .addressed = true,
-                                                                  .ttl = ttl,
-                                                                  .iov = iov,
-                                                                  .iovcnt = iovcnt,
-                                                                  .length = length});
+  adit_udp_socket_send(&session->base,
+                       &(struct adit_udp_message){
+                           .local = to, .addressed = true, .ttl = ttl, .iov = iov, .iovcnt = iovcnt, .length = length});
 }
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
@@ -180,10 +177,13 @@ static void tell_client(struct adit_udp_session *session, adit_endpoint local, c
 
 static void close_direct(struct adit_udp_session *base) {
   struct direct_session *session = of(base);
-  while (session->lookups) {
-    adit_resolve_cancel(session->lookups->resolve);
-    forget_lookup(session->lookups);
+  struct lookup *next;
+  for (struct lookup *lookup = session->lookups; lookup; lookup = next) {
+    next = lookup->next;
+    adit_resolve_cancel(lookup->resolve);
+    free(lookup);
   }
+  session->lookups = NULL;
   adit_udp_wait_drop(base->all, &session->wait);
   adit_udp_peers_forget(base->all->relay, &session->peers);
 }

@@ -11,13 +11,13 @@
  *                         name, and its resolver chose the address that now answers. The first answer from an unknown
  *                         address with the right port belongs to the name sent to last on that port that has not been
  *                         answered yet; from then on the two belong together.
- *   a name answers        Some proxies put into the answer what they were asked for, or what they looked up themselves. A
- *                         name that is compared without case is one of those asked; otherwise the port decides, and the
- *                         peer sent to last. A name that is an address in letters is that address.
+ *   a name answers        Some proxies put into the answer what they were asked for, or what they looked up themselves.
+ *                         A name that was asked, compared without case, is that peer; an address in letters is that
+ *                         address; otherwise the port decides, and who was sent to last.
  *   nobody answers        0.0.0.0 or :: says nothing about the source: again the port decides.
  *
- * Only the last ADIT_UDP_PEERS are remembered, in the session. A name counts as in use as long as it is: nobody else gets
- * its address meanwhile.
+ * Only the last ADIT_UDP_PEERS are remembered, in the session. A name counts as in use as long as it is: nobody else
+ * gets its address meanwhile.
  */
 #include "relay/udp_peers.h"
 
@@ -68,7 +68,8 @@ struct adit_udp_peer *adit_udp_peers_note(struct adit_relay *relay, struct adit_
 
 const struct adit_udp_peer *adit_udp_peers_named(const struct adit_udp_peers *peers, adit_endpoint real) {
   for (unsigned i = 0; i < ADIT_UDP_PEERS; i++)
-    if (peers->peer[i].named && peers->peer[i].real.ip.version && equal(peers->peer[i].real, real)) return &peers->peer[i];
+    if (peers->peer[i].named && peers->peer[i].real.ip.version && equal(peers->peer[i].real, real))
+      return &peers->peer[i];
   return NULL;
 }
 

@@ -28,7 +28,8 @@ struct adit_udp_peers {
 };
 
 /** The client sends to `asked`. `named`: that stands for a name. Returns the peer, valid until the next call. */
-struct adit_udp_peer *adit_udp_peers_note(struct adit_relay *relay, struct adit_udp_peers *peers, adit_endpoint asked, bool named);
+struct adit_udp_peer *adit_udp_peers_note(struct adit_relay *relay, struct adit_udp_peers *peers, adit_endpoint asked,
+                                          bool named);
 
 /**
  * Who, in the client's eyes, sent what came from the proxy with this header. Returns true and `*from`; false when it

@@ -4,20 +4,20 @@
  * The sockets of UDP sessions: many datagrams a system call, none merged and none split.
  *
  * Out: datagrams of one session that come in one burst are copied behind each other into the outbox and leave in one
- * sendmmsg at the end of the burst (deferred work), or as soon as a datagram of another session comes. Runs of equal length
- * for one address are one message that the kernel cuts again (UDP_SEGMENT, udp(7)): the cuts are where they were, and the
- * way through the kernel is gone once. Where it cannot cut (no checksum offload, a path too narrow, an older kernel),
- * they go out one by one. A large datagram is sent at once from where it lies.
+ * sendmmsg at the end of the burst (deferred work), or as soon as a datagram of another session comes. Runs of equal
+ * length for one address are one message that the kernel cuts again (UDP_SEGMENT, udp(7)): the cuts are where they
+ * were, and the way through the kernel is gone once. Where it cannot cut (no checksum offload, a path too narrow, an
+ * older kernel), they go out one by one. A large datagram is sent at once from where it lies.
  *
  * In: recvmmsg into the inbox, with UDP_GRO: what the kernel has joined is taken apart again by the length it tells.
  *
  * Nothing waits for room: a datagram that the socket does not take is dropped and counted, as in any router.
  *
- * A send may fail with an error that belongs to an earlier datagram (icmp_error.c). So errors are fetched first and the
- * datagram is tried once more; only what fails then is its own failure.
+ * A send may fail with an error that belongs to an earlier datagram (icmp_error.c), and is then no longer in the way.
+ * So it is tried again; what fails TRIES times is a failure of its own.
  *
- * The outbox and inbox are the worker's: nothing is allocated on the way of a datagram. A callback of the way out may close
- * the socket; every loop here looks for that.
+ * The outbox and inbox are the worker's: nothing is allocated on the way of a datagram. A callback of the way out may
+ * close the socket; every loop here looks for that.
  */
 #include "relay/udp.h"
 
@@ -39,16 +39,17 @@
 #endif
 
 enum {
-  MESSAGES = 64,        /* in one sendmmsg */
-  STAGE = 128 * 1024,   /* bytes in one sendmmsg */
-  LARGE = 16 * 1024,    /* a datagram for which a copy costs more than a system call */
-  SEGMENTS_MOST = 64,   /* UDP_MAX_SEGMENTS of older kernels */
-  RUN_MOST = 65000,     /* bytes in one message that the kernel cuts: an IP packet's */
-  BATCH = 8,            /* in one recvmmsg */
-  ROUNDS = 4,           /* times that this is done before others have their turn */
-  LONGEST = 65536,      /* more than any datagram has */
-  ERRORS_MOST = 64,     /* taken at once */
-  RECEIVE_BYTES = 1 << 20 /* what may wait in a socket while the worker does other things: a tenth of a second at 80 Mbit/s */
+  MESSAGES = 64,      /* in one sendmmsg */
+  STAGE = 128 * 1024, /* bytes in one sendmmsg */
+  LARGE = 16 * 1024,  /* a datagram for which a copy costs more than a system call */
+  SEGMENTS_MOST = 64, /* UDP_MAX_SEGMENTS of older kernels */
+  RUN_MOST = 65000,   /* bytes in one message that the kernel cuts: an IP packet's */
+  BATCH = 8,          /* in one recvmmsg */
+  ROUNDS = 4,         /* times that this is done before others have their turn */
+  LONGEST = 65536,    /* more than any datagram has */
+  ERRORS_MOST = 64,   /* taken at once */
+  TRIES = 3,
+  RECEIVE_BYTES = 1 << 20 /* may wait in a socket: a tenth of a second at 80 Mbit/s */
 };
 
 union address {
@@ -185,24 +186,21 @@ static void fail_message(struct adit_udp_session *session, const struct outgoing
   session->all->way->failed(session, message->local, &payload, error);
 }
 
+/* The kernel cannot cut this message. */
+static bool is_about_cuts(const struct outgoing *message, int error) {
+  return message->segments > 1 && (error == -EINVAL || error == -EMSGSIZE || error == -EIO);
+}
+
 static void send_apart(struct adit_udp_session *session, const struct outgoing *run, const struct iovec *bytes);
 
 /* A message could not be sent. Tries again what is worth it, and ends what is not. */
 static void retry_message(struct adit_udp_session *session, const struct outgoing *message, struct msghdr *header,
                           int error) {
-  bool uncut = message->segments > 1 && (error == -EINVAL || error == -EMSGSIZE || error == -EIO);
-  if (!is_lack_of_room(error) && !uncut) {
-    take_errors(session);
-    if (!is_open(session)) {
-      drop_message(session, message);
-      return;
-    }
+  for (unsigned i = 1; i < TRIES && error && !is_lack_of_room(error) && !is_about_cuts(message, error); i++)
     error = send_message(session, header);
-    uncut = message->segments > 1 && (error == -EINVAL || error == -EMSGSIZE || error == -EIO);
-  }
   if (error == 0) {
     session->all->relay->stats.bytes_up += payload_of(header, message);
-  } else if (uncut) {
+  } else if (is_about_cuts(message, error)) {
     session->gso_most = error == -EIO ? 0 : (uint16_t)(message->each - 1);
     send_apart(session, message, header->msg_iov);
   } else if (is_lack_of_room(error)) {
@@ -353,7 +351,8 @@ void adit_udp_socket_send(struct adit_udp_session *session, const struct adit_ud
 static size_t joined_by(struct msghdr *header) {
   for (struct cmsghdr *one = CMSG_FIRSTHDR(header); one; one = CMSG_NXTHDR(header, one)) {
     int length;
-    if (one->cmsg_level != IPPROTO_UDP || one->cmsg_type != UDP_GRO || one->cmsg_len < CMSG_LEN(sizeof length)) continue;
+    if (one->cmsg_level != IPPROTO_UDP || one->cmsg_type != UDP_GRO || one->cmsg_len < CMSG_LEN(sizeof length))
+      continue;
     memcpy(&length, CMSG_DATA(one), sizeof length);
     return length > 0 ? (size_t)length : 0;
   }
@@ -428,7 +427,7 @@ static int prepare(int fd, unsigned version, const adit_endpoint *peer) {
   if (version == 6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0) return -errno;
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) < 0)
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes); /* without privilege: what the system allows */
-  (void)setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on);        /* from Linux 5.0 on */
+  (void)setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on);          /* from Linux 5.0 on */
   union address to;
   if (peer && connect(fd, &to.any, adit_outside_sockaddr(*peer, &to)) < 0) return -errno;
   return 0;

@@ -3,13 +3,14 @@
  *
  * Datagrams through a SOCKS5 proxy (RFC 1928, UDP ASSOCIATE): an association a session.
  *
- * One for each address and port of a client, and not one for all: a proxy gives an association one socket outside, and an
- * answer says only who sent it. With several clients behind one association that talk to the same server, nobody could
- * tell whose answer it is. Servers expect it so, too: most tie an association to the first address that sends.
+ * One for each address and port of a client, and not one for all: a proxy gives an association one socket outside, and
+ * an answer says only who sent it. With several clients behind one association that talk to the same server, nobody
+ * could tell whose answer it is. Servers expect it so, too: most tie an association to the first address that sends.
  *
  *   STAGE_IDLE    no association. The next datagram asks for one
  *   STAGE_ASKING  `connect` is under way; datagrams wait in the queue
- *   STAGE_OPEN    `control` is the connection that keeps the association, the session's socket is connected to the relay
+ *   STAGE_OPEN    `control` is the connection that keeps the association; the session's socket is connected to the
+ *                 proxy's relay
  *
  * The association is over when its control connection ends (RFC 1928, 7), or when nobody listens at the relay any more;
  * then the stage is IDLE. It is made anew with the next datagram of the client and not before: the address that peers
@@ -19,14 +20,15 @@
  * Where there is no association to be had, the client gets port unreachable: whoever could do without datagrams (QUIC)
  * does so at once. For HOLD_NS after a refusal nobody asks again, in no session of the worker.
  *
- * The relay's address is what the proxy says, except where that cannot be: 0.0.0.0, ::, a name, or the proxy's own loopback
- * address while the proxy is elsewhere, all mean the proxy's own address.
+ * The relay's address is what the proxy says, except where that cannot be: 0.0.0.0, ::, a name, or the proxy's own
+ * loopback address while the proxy is elsewhere, all mean the proxy's own address.
  *
- * Dropped and counted are: what does not fit the queue (udp_wait.c), pieces of datagrams (FRAG), which no server is known
- * to send, and what is longer than a datagram with the proxy's header can be, which takes 10 bytes or more of 65,507.
+ * Dropped and counted are: what does not fit the queue (udp_wait.c), pieces of datagrams (FRAG), which no server is
+ * known to send, and what is longer than a datagram with the proxy's header can be, which takes 10 bytes or more of
+ * 65,507.
  *
- * Lifetimes: everything here is the session's and ends with it. A control connection's watch outlives it until the reap, so
- * it is memory of its own.
+ * Lifetimes: everything here is the session's and ends with it. A control connection's watch outlives it until the
+ * reap, so it is memory of its own.
  */
 #include "relay/udp_peers.h"
 #include "relay/udp_wait.h"
@@ -180,8 +182,7 @@ static int open_association(struct socks5_session *session, int fd, adit_endpoin
   keep_alive(fd);
   error = adit_udp_socket_open(&session->base, to.ip.version, &to);
   if (error) goto free_control;
-  error = adit_loop_watch(relay_of(session)->loop, &control->socket.watch, ADIT_WATCH_SOCKET, fd,
-                          EPOLLIN | EPOLLRDHUP);
+  error = adit_loop_watch(relay_of(session)->loop, &control->socket.watch, ADIT_WATCH_SOCKET, fd, EPOLLIN | EPOLLRDHUP);
   if (error) goto close_socket;
   session->control = control;
   session->stage = STAGE_OPEN;

@@ -4,8 +4,8 @@
  * Datagrams of a session that cannot go out yet.
  *
  * A session has room for one datagram of any size or for many small ones: what a client sends before it has heard an
- * answer. A worker has room for some hundred sessions that do so at the same time. The newest is dropped, not the oldest:
- * it is the one that will be repeated soonest.
+ * answer. A worker has room for some hundred sessions that do so at the same time. The newest is dropped, not the
+ * oldest: it is the one that will be repeated soonest.
  */
 #include "relay/udp_wait.h"
 
@@ -14,7 +14,8 @@
 
 enum { SESSION_MOST = 72 * 1024, WORKER_MOST = 8 * 1024 * 1024 }; /* bytes */
 
-void adit_udp_wait_put(struct adit_udp_sessions *all, struct adit_udp_wait *wait, const struct adit_datagram *datagram) {
+void adit_udp_wait_put(struct adit_udp_sessions *all, struct adit_udp_wait *wait,
+                       const struct adit_datagram *datagram) {
   size_t bytes = sizeof(struct adit_udp_waiting) + datagram->length;
   bool fits = wait->bytes + bytes <= SESSION_MOST && all->waiting_bytes + bytes <= WORKER_MOST;
   struct adit_udp_waiting *one = fits ? malloc(bytes) : NULL;
@@ -37,7 +38,8 @@ void adit_udp_wait_put(struct adit_udp_sessions *all, struct adit_udp_wait *wait
   all->waiting_bytes += bytes;
 }
 
-struct adit_udp_waiting *adit_udp_wait_take(struct adit_udp_sessions *all, struct adit_udp_wait *wait, const adit_ip *ip) {
+struct adit_udp_waiting *adit_udp_wait_take(struct adit_udp_sessions *all, struct adit_udp_wait *wait,
+                                            const adit_ip *ip) {
   struct adit_udp_waiting **link = &wait->first;
   while (*link && ip && !adit_ip_equal((*link)->local.ip, *ip)) link = &(*link)->next;
   struct adit_udp_waiting *one = *link;
@@ -62,8 +64,8 @@ void adit_udp_wait_refuse(struct adit_udp_session *session, struct adit_udp_wait
   while ((one = adit_udp_wait_take(session->all, wait, ip)) != NULL) {
     struct iovec iov = {one->bytes, one->length};
     adit_udp_drop(session->all);
-    adit_stack_send_unreachable(session->all->relay->stack, one->local, session->client, ADIT_REFUSE_RESET, nobody, &iov,
-                                1);
+    adit_stack_send_unreachable(session->all->relay->stack, one->local, session->client, ADIT_REFUSE_RESET, nobody,
+                                &iov, 1);
     free(one);
   }
 }

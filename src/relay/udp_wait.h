@@ -23,11 +23,17 @@ struct adit_udp_wait {
   size_t bytes;
 };
 
-/** Put a copy of a datagram at the end. What does not fit, in this queue or in all of the worker's, is dropped and counted. */
+/**
+ * Put a copy of a datagram at the end. What does not fit, in this queue or in all of the worker's, is dropped and
+ * counted.
+ */
 void adit_udp_wait_put(struct adit_udp_sessions *all, struct adit_udp_wait *wait, const struct adit_datagram *datagram);
 
-/** Take the oldest one out that is for `ip`, or for anybody when that is NULL. For the caller to free(); NULL for none. */
-struct adit_udp_waiting *adit_udp_wait_take(struct adit_udp_sessions *all, struct adit_udp_wait *wait, const adit_ip *ip);
+/**
+ * Take the oldest one out that is for `ip`, or for anybody when that is NULL. For the caller to free(); NULL for none.
+ */
+struct adit_udp_waiting *adit_udp_wait_take(struct adit_udp_sessions *all, struct adit_udp_wait *wait,
+                                            const adit_ip *ip);
 
 /** Drop all, and count. */
 void adit_udp_wait_drop(struct adit_udp_sessions *all, struct adit_udp_wait *wait);

@@ -71,7 +71,8 @@ int adit_stack_echo_reply(struct adit_stack *stack, const struct adit_echo *echo
   bool v4 = in->header.version == 4;
   uint8_t header[HEADER];
   memcpy(header, in->ip + in->header.transport, HEADER);
-  struct iovec pieces[2] = {{header, sizeof header}, {in->ip + in->header.payload, in->header.length - in->header.payload}};
+  struct iovec pieces[2] = {{header, sizeof header},
+                            {in->ip + in->header.payload, in->header.length - in->header.payload}};
   uint16_t checksum;
   memcpy(&checksum, header + CHECKSUM, sizeof checksum);
   uint8_t request = header[0];

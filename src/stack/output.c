@@ -251,8 +251,8 @@ static int send_fragments(struct adit_stack *stack, uint8_t protocol, uint8_t tt
     size_t bytes = length - offset < most ? length - offset : most;
     bool more = offset + bytes < length;
     if (v4) {
-      put_ip4(header, header_length + bytes, (uint16_t)id, (unsigned)(offset / 8) | (more ? MORE_FRAGMENTS : 0), protocol,
-              ttl, from, to);
+      put_ip4(header, header_length + bytes, (uint16_t)id, (unsigned)(offset / 8) | (more ? MORE_FRAGMENTS : 0),
+              protocol, ttl, from, to);
     } else {
       put_ip6(header, FRAGMENT_HEADER + bytes, IPPROTO_FRAGMENT, ttl, from, to);
       uint8_t *fragment = header + IP6_HEADER;

@@ -37,11 +37,11 @@ struct adit_reassembly {
   adit_ip destination;
   uint32_t id;
   uint8_t protocol;
-  uint32_t header;  /* bytes in front of the data: the IP header */
-  uint32_t have;    /* bytes of data received */
-  uint32_t reach;   /* end of the furthest fragment received */
-  uint32_t total;   /* bytes of data, 0 while the last fragment is missing */
-  uint32_t pieces;  /* fragments */
+  uint32_t header; /* bytes in front of the data: the IP header */
+  uint32_t have;   /* bytes of data received */
+  uint32_t reach;  /* end of the furthest fragment received */
+  uint32_t total;  /* bytes of data, 0 while the last fragment is missing */
+  uint32_t pieces; /* fragments */
   uint64_t until_ns;
   struct adit_buffer *buffer;
   uint8_t there[(BLOCKS + 7) / 8];
@@ -182,15 +182,15 @@ struct adit_buffer *adit_reassembly_input(struct adit_stack *stack, const struct
     return NULL;
   }
   switch (judge(one, header, offset, length)) {
-    case WRONG:
-      one->pieces++;
-      give_up(stack, one);
-      return NULL;
-    case REPEATED:
-      adit_stack_drop(stack, ADIT_DROP_FRAGMENT);
-      return NULL;
-    case NEW:
-      break;
+  case WRONG:
+    one->pieces++;
+    give_up(stack, one);
+    return NULL;
+  case REPEATED:
+    adit_stack_drop(stack, ADIT_DROP_FRAGMENT);
+    return NULL;
+  case NEW:
+    break;
   }
   if (offset == 0) {
     put_header(one, in);

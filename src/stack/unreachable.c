@@ -3,8 +3,9 @@
  *
  * ICMP and ICMPv6 errors: destination unreachable and time exceeded (RFC 792, RFC 4443 sections 3.1 and 3.3).
  *
- * They come from the address that was asked for, or from the router that had the trouble where somebody knows it, and carry as much of the offending packet as fits 576 bytes (RFC 1812,
- * 4.3.2.3) or 1280 bytes (RFC 4443, 2.4c). At most RATE of them are sent in a second (RFC 1812, 4.3.2.8; RFC 4443, 2.4f).
+ * They come from the address that was asked for, or from the router that had the trouble where somebody knows it, and
+ * carry as much of the offending packet as fits 576 bytes (RFC 1812, 4.3.2.3) or 1280 bytes (RFC 4443, 2.4c). At most
+ * RATE of them are sent in a second (RFC 1812, 4.3.2.8; RFC 4443, 2.4f).
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -17,8 +18,8 @@
 enum {
   IP4_HEADER = 20,
   IP6_HEADER = 40,
-  HEADER = 8,   /* of the error; as long as those of UDP and echo */
-  CHECKSUM = 2, /* where its checksum is; that of an echo likewise */
+  HEADER = 8,           /* of the error; as long as those of UDP and echo */
+  CHECKSUM = 2,         /* where its checksum is; that of an echo likewise */
   LONGEST4 = 576 - 20,  /* of the whole message */
   LONGEST6 = 1280 - 40, /* likewise */
   BURST = 100,
@@ -29,8 +30,7 @@ static const struct {
   uint8_t type4, code4, type6, code6;
 } codes[] = {
     [ADIT_REFUSE_RESET] = {ADIT_ICMP_UNREACHABLE, ADIT_ICMP_PORT, ADIT_ICMP6_UNREACHABLE, ADIT_ICMP6_PORT},
-    [ADIT_REFUSE_NET_UNREACHABLE] = {ADIT_ICMP_UNREACHABLE, ADIT_ICMP_NET, ADIT_ICMP6_UNREACHABLE,
-                                     ADIT_ICMP6_NO_ROUTE},
+    [ADIT_REFUSE_NET_UNREACHABLE] = {ADIT_ICMP_UNREACHABLE, ADIT_ICMP_NET, ADIT_ICMP6_UNREACHABLE, ADIT_ICMP6_NO_ROUTE},
     [ADIT_REFUSE_HOST_UNREACHABLE] = {ADIT_ICMP_UNREACHABLE, ADIT_ICMP_HOST, ADIT_ICMP6_UNREACHABLE,
                                       ADIT_ICMP6_ADDRESS},
     [ADIT_REFUSE_PROHIBITED] = {ADIT_ICMP_UNREACHABLE, ADIT_ICMP_PROHIBITED, ADIT_ICMP6_UNREACHABLE,

@@ -14,7 +14,7 @@
 
 /** A tunnel. Made by one thread, then read by all; what changes has a lock or belongs to somebody below. */
 struct adit_tunnel {
-  struct adit_relay_options relay; /**< borrowed by the workers; owns `interface` and `fake_names` */
+  struct adit_relay_options relay; /**< borrowed by the workers; owns `fake_names` */
   struct adit_stack_options stack;
   char *interface;             /**< owned */
   char *dns_cache;             /**< owned */

@@ -31,6 +31,7 @@ mount --bind "$WORK/resolv.conf" "$(readlink -f /etc/resolv.conf)"
 # ---- servers ----
 many=$(for i in $(seq 1 60); do printf -- '--host-record=many.example,192.0.2.%s ' "$i"; done)
 records="--host-record=www.example,$FAR4,$FAR6 --host-record=v4.example,$FAR4 --host-record=v6.example,$FAR6
+  --host-record=half.example,$FAR4,2001:db8::1 --host-record=silent.example,$FAR4,2001:db8:1::1
   --address=/wild.example/192.0.2.77 --txt-record=text.example,hello --ptr-record=2.0.77.10.in-addr.arpa,www.example
   --cname=alias.example,www.example"
 # shellcheck disable=SC2086 # words are meant
@@ -181,7 +182,7 @@ while left:
 print(f"{count - len(left)} answered")
 PYTHON
 for upstream in direct:// socks5://$FAR4:1080; do
-  proxy load --upstream $upstream --dns forward:$FAR4:5353
+  proxy load --upstream "$upstream" --dns forward:$FAR4:5353
   run python3 "$WORK/load.py" $ANYBODY
   check_equal "$upstream: 500 questions at once to unbound" '500 answered' "$OUT$ERR"
   stop load
@@ -277,9 +278,9 @@ check_equal 'fake, socks5: curl' 'a page from far' "$(client curl -sS --fail --m
 check_equal 'fake, socks5: curl over IPv6' 'a page from far' \
   "$(client curl -6 -sS --fail --max-time 20 http://v6.example/)"
 start_to pages "$WORK/pages.txt" unshare --mount bash "$WORK/client.sh" "$WORK/resolv.client" \
-  curl -sS --fail --max-time 50 --parallel --parallel-max 64 'http://www.example/?[1-100]' -o '/dev/stdout'
+  curl -sS --fail --max-time 50 --parallel --parallel-max 64 -o /dev/null -w '%{http_code} %{size_download}\n' 'http://www.example/?[1-100]'
 await pages 60
-check_equal 'fake, socks5: a hundred pages' 100 "$(grep -c '^a page from far$' "$WORK/pages.txt")"
+check_equal 'fake, socks5: a hundred pages' 100 "$(grep -c '^200 16$' "$WORK/pages.txt")"
 no_page nothing.example
 check_match 'fake, socks5: a name that the proxy does not know cannot be connected to' "[Cc]ould.?n.t connect" "$ERR"
 check_equal 'fake, socks5: and the client learns it soon' yes "$([ $TOOK_MS -lt 3000 ] && echo yes || echo "$TOOK_MS ms")"
@@ -328,6 +329,13 @@ check_equal 'fake, direct: a page by name' 'a page from far' "$(get www.example)
 check_equal 'fake, direct: a page by name, over IPv6' 'a page from far' "$(TYPE=AAAA get www.example)"
 check_equal 'fake, direct: the client speaks IPv4, the name has only IPv6' 'a page from far' "$(get v6.example)"
 check_equal 'fake, direct: the client speaks IPv6, the name has only IPv4' 'a page from far' "$(TYPE=AAAA get v4.example)"
+# Of these two names the IPv6 address leads nowhere: to no route, and into silence. The client speaks IPv6, so it is first.
+ip -6 route add unreachable 2001:db8::1
+ip -6 route add 2001:db8:1::1 via $FAR6
+in_ns far ip -6 route add blackhole 2001:db8:1::1
+check_equal 'fake, direct: an address that cannot be reached is followed by the next' 'a page from far' \
+  "$(TYPE=AAAA get half.example)"
+check_equal 'fake, direct: so is one that does not answer' 'a page from far' "$(TYPE=AAAA get silent.example)"
 check_equal 'fake, direct: curl' 'a page from far' "$(client curl -sS --fail --max-time 20 http://www.example/)"
 check_contains 'fake, direct: the name is looked up outside' 'A? www.example.' "$(cat "$(out_of tap)")"
 check_equal 'fake, direct: and remembered' "$(grep -c ' A? www.example\.' "$(out_of tap)")" \

@@ -176,7 +176,7 @@ reaches 'after kill -9: IPv6' "[$FAR6]"
 run "$ADIT" cleanup
 check_status 0 cleanup
 check_contains 'cleanup names rules' 'removed: IPv4 rule 30002 of table 1000000' "$OUT"
-check_contains 'cleanup names routes' "removed: IPv4 route $OTHER4/32 of table 1000000" "$OUT"
+check_contains 'cleanup names rules of IPv6' 'removed: IPv6 rule 30390 of table 1000000' "$OUT"
 check_equal 'after cleanup the routing is as before' "$before" "$(routing)"
 run "$ADIT" cleanup
 check_status 0 'cleanup once more'

@@ -31,12 +31,12 @@ who() {
 inside() { run "${like[@]}" "$ADIT" run "$@"; }
 
 users=(root)
-if [ "$(cat /proc/self/uid_map | awk '{ print $3 }')" -gt "$NOBODY" ]; then
+if [ "$(awk '{ print $3 }' /proc/self/uid_map)" -gt "$NOBODY" ]; then
   # A /dev/net/tun that everybody may open, as most systems have it, seen by this test alone.
   mount -t tmpfs none /dev/net
   mknod -m 666 /dev/net/tun c 10 200
-  who $NOBODY
-  "${like[@]}" unshare --user --net true 2>/dev/null && users+=($NOBODY)
+  who "$NOBODY"
+  "${like[@]}" unshare --user --net true 2>/dev/null && users+=("$NOBODY")
 fi
 [ "${CI:-}" != true ] || [ ${#users[@]} = 2 ] || fail "an ordinary user cannot make user namespaces here"
 
@@ -273,7 +273,7 @@ print(checks)
 PYTHON
 chmod 644 "$WORK/terminal.py"
 for user in "${users[@]}"; do
-  RUN_SECONDS=120
+  export RUN_SECONDS=120
   who "$user"
   run "${like[@]}" python3 "$WORK/terminal.py" "$ADIT"
   check_status 0 "$user: at a terminal"
@@ -290,7 +290,7 @@ check_contains 'no command: what to do' 'adit run -- curl' "$ERR"
 run "$ADIT" run --tap -- true
 check_status 2 'no --tap here'
 if [ ${#users[@]} = 2 ]; then
-  who $NOBODY
+  who "$NOBODY"
   chmod 600 /dev/net/tun
   inside --dns off -- true
   check_status 1 '/dev/net/tun may not be opened'

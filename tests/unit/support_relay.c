@@ -110,8 +110,8 @@ void support_relay_give(struct support_relay *world, uint16_t from_port, const c
   support_fragment(packet, bytes, MTU, ++id, support_ip_give, &world->lab);
 }
 
-void support_relay_send(struct support_relay *world, uint16_t from_port, const char *to, uint16_t port, const void *data,
-                        size_t length) {
+void support_relay_send(struct support_relay *world, uint16_t from_port, const char *to, uint16_t port,
+                        const void *data, size_t length) {
   support_relay_give(world, from_port, to, port, 64, data, length);
   support_relay_flush(world);
 }

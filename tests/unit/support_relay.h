@@ -23,8 +23,8 @@ struct support_relay {
   struct adit_relay relay;
   struct adit_relay_options options;
   struct adit_log log;
-  unsigned fds;     /**< open before */
-  unsigned said;    /**< messages, notices included */
+  unsigned fds;             /**< open before */
+  unsigned said;            /**< messages, notices included */
   char last[ADIT_LOG_TEXT]; /**< the last of them */
 };
 
@@ -60,8 +60,8 @@ void support_relay_turn(struct support_relay *world);
 void support_relay_turns(struct support_relay *world, unsigned count);
 
 /**
- * The client of that version sends a datagram to `to` (text) with this TTL; it is given to the stack, cut where it has to
- * be, and no more: the end of the burst is support_relay_flush.
+ * The client of that version sends a datagram to `to` (text) with this TTL; it is given to the stack, cut where it has
+ * to be, and no more: the end of the burst is support_relay_flush.
  */
 void support_relay_give(struct support_relay *world, uint16_t from_port, const char *to, uint16_t port, uint8_t ttl,
                         const void *data, size_t length);
@@ -70,8 +70,8 @@ void support_relay_give(struct support_relay *world, uint16_t from_port, const c
 void support_relay_flush(struct support_relay *world);
 
 /** Both, with TTL 64. */
-void support_relay_send(struct support_relay *world, uint16_t from_port, const char *to, uint16_t port, const void *data,
-                        size_t length);
+void support_relay_send(struct support_relay *world, uint16_t from_port, const char *to, uint16_t port,
+                        const void *data, size_t length);
 
 /** Turn until a packet has come out for the client, and take it. */
 void support_relay_take(struct support_relay *world, struct support_answer *answer);

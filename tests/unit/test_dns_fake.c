@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <resolv.h>
 #include <setjmp.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -590,6 +591,52 @@ static void test_file_broken(void **state) {
   adit_fake_names_free(names);
 }
 
+/* A file with the right checksum, written by somebody else. */
+static void test_file_forged(void **state) {
+  (void)state;
+  static const struct {
+    const char *lines;
+    const char *why; /* NULL = is taken */
+    uint32_t count;
+  } table[] = {
+      {"5 a.example\n7 b.example\n", NULL, 2},
+      {"5 a.example\n70000 beyond.example\n", NULL, 1}, /* the pool is smaller now */
+      {"", NULL, 0},
+      {"5 a.example\n5 b.example\n", "twice", 0},
+      {"5 a.example\n7 a.example\n", "twice", 0},
+      {"5 a.example\n7 B.example\n", "lower case", 0},
+      {"5 a.example\n7 1.2.3.4\n", "lower case", 0},
+      {"5 a.example\n7 \n", "lower case", 0},
+      {"5 a.example\n7 b.example \n", "lower case", 0},
+      {"5 a.example\n7  b.example\n", "lower case", 0},
+      {"5 a.example\nb.example\n", "number", 0},
+      {"5 a.example\n\n", "number", 0},
+      {"5 a.example\n0 b.example\n", "number", 0},
+      {"5 a.example\n-7 b.example\n", "number", 0},
+      {"5 a.example\n131071 b.example\n", "number", 0},
+      {"5 a.example\n99999999999999999999999 b.example\n", "number", 0},
+  };
+  for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+    static const unsigned char key[crypto_shorthash_KEYBYTES];
+    unsigned char hash[crypto_shorthash_BYTES];
+    char text[1024];
+    unsigned lines = 0;
+    for (const char *c = table[i].lines; *c; c++) lines += *c == '\n';
+    size_t length = (size_t)snprintf(text, sizeof text, "adit names 1\n%s", table[i].lines);
+    crypto_shorthash(hash, (const unsigned char *)text, length, key);
+    length += (size_t)snprintf(text + length, sizeof text - length, "end %u ", lines);
+    for (size_t j = 0; j < sizeof hash; j++)
+      length += (size_t)snprintf(text + length, sizeof text - length, "%02x", hash[j]);
+    text[length++] = '\n';
+    write_cache(text, length);
+    struct adit_fake_names *names = table_of(60000, cache);
+    if ((table[i].why && !strstr(warned, table[i].why)) || (!table[i].why && warned[0]) ||
+        adit_fake_names_count(names) != table[i].count)
+      fail_msg("'%s': %u names, '%s'", table[i].lines, adit_fake_names_count(names), warned);
+    adit_fake_names_free(names);
+  }
+}
+
 /* A link that somebody has put where the new file is written is not followed; what a killed run left is no matter. */
 static void test_file_link(void **state) {
   (void)state;
@@ -649,6 +696,7 @@ int main(void) {
       cmocka_unit_test(test_noise),
       cmocka_unit_test_teardown(test_file, remove_cache),
       cmocka_unit_test_teardown(test_file_broken, remove_cache),
+      cmocka_unit_test_teardown(test_file_forged, remove_cache),
       cmocka_unit_test_teardown(test_file_link, remove_cache),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);

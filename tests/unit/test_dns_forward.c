@@ -138,7 +138,7 @@ static void test_out_of_order(void **state) {
   for (unsigned i = CLIENTS; i-- > 0;) expect(world, (uint16_t)(1000 + i), 1, ns_r_noerror, (int)i);
 }
 
-/* A byte at a time; then everything in one write. */
+/* A byte at a time; then one and a half in one write, and the rest. */
 static void test_pieces(void **state) {
   struct support_nameserver *world = *state;
   static struct support_message question[3];
@@ -159,7 +159,10 @@ static void test_pieces(void **state) {
     memcpy(together + length, answer[i].bytes, answer[i].length);
     length += answer[i].length;
   }
-  support_nameserver_write(world, together, length);
+  size_t cut = answer[1].length + answer[2].length / 2;
+  support_nameserver_write(world, together, cut);
+  support_nameserver_turns(world, 5);
+  support_nameserver_write(world, together + cut, length - cut);
   expect(world, 1001, 1, ns_r_noerror, 1);
   expect(world, 1002, 2, ns_r_noerror, 2);
 }

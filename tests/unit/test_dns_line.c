@@ -205,10 +205,37 @@ static void test_takes_nothing(void **state) {
   close_line(&bench);
 }
 
+/* Very long questions, of which the socket takes one part at a time: each arrives as it was. */
+static void test_partial(void **state) {
+  (void)state;
+  enum { QUESTIONS = 16, LENGTH = 60000 };
+  static uint8_t bytes[QUESTIONS][LENGTH];
+  static struct support_message question;
+  struct bench bench = open_line((struct adit_dns_line_options){0});
+  struct support_nameserver *world = bench.world;
+  static const int small = 4096;
+  assert_int_equal(setsockopt(world->listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+  struct heard heard = {0};
+  for (unsigned i = 0; i < QUESTIONS; i++) {
+    size_t end = support_question_make(bytes[i], i, "www.example", -1);
+    for (size_t j = end; j < LENGTH; j++) bytes[i][j] = (uint8_t)(j * 7 + j / 256 + i);
+    assert_int_equal(adit_dns_line_ask(bench.line, bytes[i], LENGTH, end, &line_events, &heard), 0);
+  }
+  support_nameserver_accept(world);
+  support_nameserver_turns(world, 10);
+  for (unsigned i = 0; i < QUESTIONS; i++) {
+    support_nameserver_hear(world, &question);
+    assert_int_equal(question.length, LENGTH);
+    assert_memory_equal(question.bytes + 2, bytes[i] + 2, LENGTH - 2); /* all but the id */
+  }
+  assert_int_equal(heard.unanswered, 0);
+  close_line(&bench);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_hangs), cmocka_unit_test(test_slow),          cmocka_unit_test(test_idle),
-      cmocka_unit_test(test_bound), cmocka_unit_test(test_takes_nothing),
+      cmocka_unit_test(test_bound), cmocka_unit_test(test_takes_nothing), cmocka_unit_test(test_partial),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

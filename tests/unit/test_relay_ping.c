@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * Echo requests that go out: to this kernel, which answers on lo of a network namespace of the test's own. Everything is
- * done with ping sockets and with raw ones; errors of routers in between are the business of tests/net.
+ * Echo requests that go out: to this kernel, which answers on lo of a network namespace of the test's own. Everything
+ * is done with ping sockets and with raw ones; errors of routers in between are the business of tests/net.
  */
 #include "relay/state.h"
 #include "support_ip.h"
@@ -70,8 +70,8 @@ static int close_world(void **state) {
 /* ---- the client -------------------------------------------------------------------------------------------------- */
 
 /* Another client of that number pings `to`. */
-static void client_pings(unsigned client, const char *to, uint16_t id, uint16_t sequence, uint8_t ttl, const void *bytes,
-                         size_t length) {
+static void client_pings(unsigned client, const char *to, uint16_t id, uint16_t sequence, uint8_t ttl,
+                         const void *bytes, size_t length) {
   static uint32_t fragment_id;
   bool v6 = strchr(to, ':') != NULL;
   size_t size = v6 ? support_echo6(packet, clients[1], to, SUPPORT_ECHO_REQUEST6, id, sequence, bytes, length)
@@ -159,15 +159,46 @@ static void many_at_once(void **state) {
   support_relay_expect_silence(&world);
 }
 
+/* A socket that sees what comes to this machine. */
+static int watch_requests(bool v6) {
+  int on = 1;
+  int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+  assert_true(fd >= 0);
+  assert_int_equal(v6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof on)
+                      : setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &on, sizeof on),
+                   0);
+  return fd;
+}
+
+/* The TTL of the next echo request that it sees. */
+static int ttl_of_request(int fd, bool v6) {
+  for (;;) {
+    uint8_t bytes[2048];
+    char control[256];
+    struct iovec iov = {bytes, sizeof bytes};
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    SUPPORT_UNTIL(&world, recvmsg(fd, &message, MSG_DONTWAIT) > 0);
+    const struct cmsghdr *found = CMSG_FIRSTHDR(&message);
+    int ttl = -1;
+    assert_non_null(found);
+    memcpy(&ttl, CMSG_DATA(found), sizeof ttl);
+    if (bytes[v6 ? 0 : 20] == (v6 ? SUPPORT_ECHO_REQUEST6 : SUPPORT_ECHO_REQUEST4)) return ttl;
+  }
+}
+
 /* TTL 1 is enough for what is on this machine; there and back it is what it is. */
 static void ttl_is_passed_on(void **state) {
   static const uint8_t ttls[] = {1, 64, 1, 255, 0};
   (void)state;
   for (unsigned v = 0; v < 2; v++) {
+    int fd = watch_requests(v);
     for (unsigned i = 0; i < sizeof ttls; i++) {
       client_pings(0, kernels[v], 1, (uint16_t)i, ttls[i], data, 56);
-      expect_reply(0, kernels[v], 1, (uint16_t)i, 64, data, 56); /* the kernel's own */
+      assert_int_equal(ttl_of_request(fd, v), ttls[i] ? ttls[i] : 1); /* nobody can send 0 */
+      expect_reply(0, kernels[v], 1, (uint16_t)i, 64, data, 56);      /* the kernel's own */
     }
+    close(fd);
   }
 }
 
@@ -254,9 +285,8 @@ int main(void) {
 #name " with raw sockets", name, open_raw, close_world, NULL                                                       \
   }
   const struct CMUnitTest tests[] = {
-      BOTH(there_and_back), BOTH(many_at_once), BOTH(ttl_is_passed_on), BOTH(no_route),
-      BOTH(too_many),       BOTH(no_more_fds),  BOTH(idle),
-      cmocka_unit_test(not_allowed),
+      BOTH(there_and_back), BOTH(many_at_once), BOTH(ttl_is_passed_on),        BOTH(no_route), BOTH(too_many),
+      BOTH(no_more_fds),    BOTH(idle),         cmocka_unit_test(not_allowed),
   };
   support_pattern(data, sizeof data);
   int skipped = support_tun_namespace("test_relay_ping");

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * Datagrams straight out: sizes, bursts, who hears whom, errors, time-outs, bounds. Runs in a network namespace of its own,
- * whose lo has SUPPORT_KERNEL4 and SUPPORT_KERNEL6 and no route to anywhere else.
+ * Datagrams straight out: sizes, bursts, who hears whom, errors, time-outs, bounds. Runs in a network namespace of its
+ * own, whose lo has SUPPORT_KERNEL4 and SUPPORT_KERNEL6 and no route to anywhere else.
  */
+#include "relay/fake_names.h"
+#include "relay/resolve.h"
 #include "relay/udp.h"
 #include "support_ip.h"
 #include "support_relay.h"
@@ -92,7 +94,8 @@ static void there_and_back(void **state) {
   assert_int_equal(world.relay.stats.bytes_up, world.relay.stats.bytes_down);
 }
 
-/* RFC 4787: one address outside whatever the client talks to, and whoever sends there is heard, under their own name. */
+/* RFC 4787: one address outside whatever the client talks to, and whoever sends there is heard, under their own
+   name. */
 static void full_cone(void **state) {
   static const char *const others[] = {"127.0.0.5", SUPPORT_KERNEL6};
   (void)state;
@@ -113,7 +116,8 @@ static void full_cone(void **state) {
     support_relay_say(second, outside, "second", 6);
     support_relay_expect(&world, kernels[v], second_port, 4000, "second", 6);
 
-    support_relay_send(&world, 4001, kernels[v], first_port, "other", 5); /* another port of the client's: another one */
+    support_relay_send(&world, 4001, kernels[v], first_port, "other",
+                       5); /* another port of the client's: another one */
     assert_int_not_equal(hear(first, "other", 5).port, outside.port);
     close(first);
     close(second);
@@ -122,8 +126,20 @@ static void full_cone(void **state) {
   assert_int_equal(world.relay.stats.udp_sessions, 4);
 }
 
-static const size_t burst_sizes[] = {1200, 1200, 1200, 700, 700, 1200, 0, 0, 1, 1, 1200, 1201, 1200, 9000, 9000, 20000, 5, 5};
+static uint16_t closed_port(const char *address) {
+  uint16_t port = 0;
+  close(support_relay_outside(address, SOCK_DGRAM, &port));
+  return port;
+}
+
+static const size_t burst_sizes[] = {1200, 1200, 1200, 700,  700,  1200, 0,     0, 1,
+                                     1,    1200, 1201, 1200, 9000, 9000, 20000, 5, 5};
 enum { BURST = sizeof burst_sizes / sizeof *burst_sizes };
+
+/* Sometimes all datagrams are of one client, sometimes of three in turn. */
+static uint16_t sender_of(unsigned round, unsigned i) {
+  return (uint16_t)(4000 + (round < 4 ? 0 : (round + i) % 3));
+}
 
 /* What comes in one burst goes out in few calls; boundaries and order, for each target, are what they were. */
 static void bursts(void **state) {
@@ -136,7 +152,7 @@ static void bursts(void **state) {
     for (unsigned round = 0; round < 10; round++) {
       for (unsigned i = 0; i < BURST; i++)
         for (unsigned target = 0; target < 2; target++) {
-          uint16_t from = (uint16_t)(4000 + (round + i) % 3);
+          uint16_t from = sender_of(round, i);
           if (target == 1 && i % 4 != round % 4) continue;
           data[0] = (uint8_t)i;
           support_relay_give(&world, from, kernels[v], port[target], 64, data, burst_sizes[i]);
@@ -148,7 +164,7 @@ static void bursts(void **state) {
           if (target == 1 && i % 4 != round % 4) continue;
           data[0] = (uint8_t)i;
           adit_endpoint from = hear(fd[target], data, burst_sizes[i]);
-          uint16_t *known = &outside[(round + i) % 3];
+          uint16_t *known = &outside[sender_of(round, i) - 4000];
           if (*known) assert_int_equal(from.port, *known);
           *known = from.port;
         }
@@ -185,7 +201,8 @@ static void long_runs(void **state) {
   assert_int_equal(world.relay.stats.bytes_up, 2 * 500 * (64 + 1400));
 }
 
-/* Datagrams longer than the path lets through in one piece cannot be cut by the kernel: one by one, and none is lost. */
+/* Datagrams longer than the path lets through in one piece cannot be cut by the kernel: one by one, and none is
+   lost. */
 static void runs_that_cannot_be_cut(void **state) {
   (void)state;
   start();
@@ -268,13 +285,91 @@ static void ports_that_are_none(void **state) {
   assert_int_equal(world.relay.stats.udp_dropped, 2);
 }
 
-/* ---- errors ------------------------------------------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
-static uint16_t closed_port(const char *address) {
-  uint16_t port = 0;
-  close(support_relay_outside(address, SOCK_DGRAM, &port));
-  return port;
+/* The nameserver gets a question; A is answered with `address` (NULL: no such name), all else with nothing. */
+static void answer_question(int fd, const char *address) {
+  adit_endpoint from;
+  uint8_t message[600];
+  size_t length = support_relay_hear(&world, fd, message, 512, &from);
+  assert_true(length > 12);
+  size_t end = 12;
+  while (message[end]) end += 1U + message[end];
+  bool a = support_get16(message + end + 1) == 1;
+  end += 5;
+  support_put16(message + 2, address ? 0x8180 : 0x8183);
+  support_put16(message + 6, a && address);
+  support_put32(message + 8, 0);
+  if (a && address) {
+    static const uint8_t record[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4};
+    memcpy(message + end, record, sizeof record);
+    memcpy(message + end + sizeof record, support_endpoint(address, 0).ip.bytes, 4);
+    end += sizeof record + 4;
+  }
+  support_relay_say(fd, from, message, end);
 }
+
+/* An address that stands for a name: it is looked up, and the client hears from the address that it knows. */
+static void names(void **state) {
+  char fake[4][ADIT_ADDRESS_TEXT];
+  uint32_t number[3];
+  uint16_t dns_port = 0;
+  uint16_t port = 0;
+  (void)state;
+  int dns = support_relay_outside(SUPPORT_KERNEL4, SOCK_DGRAM, &dns_port);
+  int fd = support_relay_outside(SUPPORT_KERNEL4, SOCK_DGRAM, &port);
+  struct adit_fake_options how = {.now_ns = adit_loop_clock(world.relay.loop)};
+  struct adit_resolver_options whom = {.server = {support_endpoint(SUPPORT_KERNEL4, dns_port)}, .servers = 1};
+  assert_int_equal(adit_fake_names_new(&how, &world.options.fake_names), 0);
+  world.options.dns = ADIT_RELAY_DNS_FAKE;
+  assert_int_equal(adit_fake_start(&world.relay), 0);
+  adit_resolver_free(world.relay.resolver);
+  assert_int_equal(adit_resolver_new(&world.relay, &whom, &world.relay.resolver), 0);
+  assert_int_equal(adit_fake_names_take(world.options.fake_names, "www.example", how.now_ns, &number[0]), 0);
+  assert_int_equal(adit_fake_names_take(world.options.fake_names, "gone.example", how.now_ns, &number[1]), 0);
+  assert_int_equal(adit_fake_names_take(world.options.fake_names, "late.example", how.now_ns, &number[2]), 0);
+  adit_ip_format(adit_fake_names_address(number[2], 4), fake[3]);
+  adit_ip_format(adit_fake_names_address(number[0], 4), fake[0]);
+  adit_ip_format(adit_fake_names_address(number[1], 4), fake[1]);
+  uint32_t nobody = 1;
+  while (nobody == number[0] || nobody == number[1] || nobody == number[2]) nobody++;
+  adit_ip_format(adit_fake_names_address(nobody, 4), fake[2]);
+  start();
+
+  support_relay_send(&world, 4000, fake[0], port, "one", 3);
+  support_relay_send(&world, 4000, fake[0], port, "two", 3);
+  support_relay_send(&world, 4000, SUPPORT_KERNEL4, port, "in between", 10);
+  hear(fd, "in between", 10);
+  for (unsigned i = 0; i < 2; i++) answer_question(dns, SUPPORT_KERNEL4); /* A and AAAA */
+  adit_endpoint outside = hear(fd, "one", 3);
+  check_same(hear(fd, "two", 3), outside);
+  support_relay_send(&world, 4000, fake[0], port, "three", 5); /* it is known now */
+  hear(fd, "three", 5);
+  assert_int_equal(recv(dns, heard, sizeof heard, MSG_DONTWAIT), -1);
+  support_relay_say(fd, outside, "answer", 6);
+  support_relay_expect(&world, fake[0], port, 4000, "answer", 6);
+
+  uint16_t closed = closed_port(SUPPORT_KERNEL4);
+  support_relay_send(&world, 4001, fake[0], closed, "x", 1); /* errors too are about the address that it knows */
+  support_relay_expect_error(&world, SUPPORT_KERNEL4, 3, 3, 1, 4, 4001, fake[0], closed);
+
+  support_relay_send(&world, 4002, fake[1], port, "x", 1); /* no such name */
+  for (unsigned i = 0; i < 2; i++) answer_question(dns, NULL);
+  support_relay_expect_error(&world, fake[1], 3, 3, 1, 4, 4002, fake[1], port);
+  support_relay_send(&world, 4002, fake[2], port, "x", 1); /* no name at all */
+  support_relay_expect_error(&world, fake[2], 3, 3, 1, 4, 4002, fake[2], port);
+  assert_int_equal(recv(dns, heard, sizeof heard, MSG_DONTWAIT), -1);
+
+  support_relay_send(&world, 4003, fake[3], port, "x", 1); /* it ends while one is being looked up */
+  adit_udp_stop(&world.relay);
+  adit_fake_stop(&world.relay);
+  adit_fake_names_free(world.options.fake_names);
+  assert_int_equal(recv(fd, heard, sizeof heard, MSG_DONTWAIT), -1);
+  close(fd);
+  close(dns);
+}
+
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
 
 static void port_unreachable(void **state) {
   (void)state;
@@ -360,6 +455,7 @@ static void age(uint64_t ns) {
 /* Datagrams there and back, to be told from the other sessions by the port. */
 static void exchange(int fd, uint16_t from, uint16_t port, unsigned questions, unsigned answers) {
   adit_endpoint outside = {{{0}, 0}, 0};
+  adit_loop_clock(world.relay.loop); /* later than what was before */
   for (unsigned i = 0; i < questions; i++) {
     support_relay_send(&world, from, SUPPORT_KERNEL4, port, "q", 1);
     outside = hear(fd, "q", 1);
@@ -438,7 +534,8 @@ static void too_many(void **state) {
   for (unsigned i = 0; i < CLIENTS; i++) {
     support_relay_send(&world, (uint16_t)(4000 + i), SUPPORT_KERNEL4, port, "x", 1);
     outside[i] = hear(fd, "x", 1);
-    support_relay_send(&world, 4000, SUPPORT_KERNEL4, port, "first", 5); /* the first one is never the one idle longest */
+    support_relay_send(&world, 4000, SUPPORT_KERNEL4, port, "first",
+                       5); /* the first one is never the one idle longest */
     check_same(hear(fd, "first", 5), outside[0]);
     assert_in_range(world.relay.udp->count, 1, LIMIT);
   }
@@ -452,6 +549,26 @@ static void too_many(void **state) {
   }
   support_relay_expect_silence(&world);
   assert_int_equal(world.said, 3); /* and not once for each */
+  close(fd);
+}
+
+/* Who is idle longest goes first, whatever it has done before. */
+static void oldest_of_both_paces(void **state) {
+  (void)state;
+  world.options.max_udp = 3;
+  start();
+  uint16_t port = 0;
+  int fd = support_relay_outside(SUPPORT_KERNEL4, SOCK_DGRAM, &port);
+  exchange(fd, 4001, port, 2, 0);
+  exchange(fd, 4002, port, 1, 0);
+  exchange(fd, 4003, port, 2, 0);
+  for (uint16_t i = 4001; i <= 4006; i++) {
+    assert_non_null(session_of(i));
+    exchange(fd, (uint16_t)(i + 3), port, 1 + i % 2, 0);
+    assert_null(session_of(i));
+    assert_non_null(session_of((uint16_t)(i + 1)));
+    assert_int_equal(world.relay.udp->count, 3);
+  }
   close(fd);
 }
 
@@ -506,12 +623,14 @@ int main(void) {
       TEST(joined_datagrams),
       TEST(ttl_is_kept),
       TEST(ports_that_are_none),
+      TEST(names),
       TEST(port_unreachable),
       TEST(no_route),
       TEST(protect_refuses),
       TEST(idle),
       TEST(idle_for_real),
       TEST(too_many),
+      TEST(oldest_of_both_paces),
       TEST(no_more_fds),
       TEST(stop_in_the_middle),
   };

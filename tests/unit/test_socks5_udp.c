@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * Datagrams through a SOCKS5 proxy that this test plays: the header as bytes, associations, who answers, what goes wrong.
- * Runs in a network namespace of its own, whose lo has SUPPORT_KERNEL4 and SUPPORT_KERNEL6.
+ * Datagrams through a SOCKS5 proxy that this test plays: the header as bytes, associations, who answers, what goes
+ * wrong. Runs in a network namespace of its own, whose lo has SUPPORT_KERNEL4 and SUPPORT_KERNEL6.
  */
 #include "relay/fake_names.h"
 #include "relay/socks5_datagram.h"
@@ -32,9 +32,9 @@ enum { CLIENT = 4000 };
 static uint8_t data[66000];
 static uint8_t heard[65536];
 static struct support_relay world;
-static int listener;  /* the proxy */
-static int control;   /* its side of an association, -1 = none */
-static int relay_fd;  /* its relay */
+static int listener; /* the proxy */
+static int control;  /* its side of an association, -1 = none */
+static int relay_fd; /* its relay */
 static uint16_t relay_port;
 static adit_endpoint inside; /* where the association's datagrams come from */
 
@@ -85,8 +85,10 @@ static void headers_that_are_none(void **state) {
   assert_int_equal(adit_socks5_unwrap(mapped, sizeof mapped, &datagram), 0);
   assert_true(adit_ip_equal(datagram.from.ip, support_endpoint("203.0.113.7", 0).ip));
   assert_int_equal(adit_socks5_unwrap((const uint8_t[]){0, 0, 0, 2, 1, 2, 3, 4, 5, 6}, 10, &datagram), -EBADMSG);
-  assert_int_equal(adit_socks5_unwrap((const uint8_t[]){0, 0, 0, 3, 0, 0, 53, 1}, 8, &datagram), -EBADMSG); /* no name */
-  for (unsigned i = 0; i < 100000; i++) { /* whatever it is, nothing outside of it is looked at (the sanitizers watch) */
+  assert_int_equal(adit_socks5_unwrap((const uint8_t[]){0, 0, 0, 3, 0, 0, 53, 1}, 8, &datagram),
+                   -EBADMSG); /* no name */
+  for (unsigned i = 0; i < 100000;
+       i++) { /* whatever it is, nothing outside of it is looked at (the sanitizers watch) */
     size_t length = support_random(&seed) % sizeof bytes;
     uint8_t *exact = malloc(length ? length : 1);
     assert_non_null(exact);
@@ -222,7 +224,8 @@ static void there_and_back(void **state) {
       relay_says_from(far[v], NULL, 53, data + 3, sizes[i]);
       support_relay_expect(&world, far[v], 53, CLIENT, data + 3, sizes[i]);
     }
-    relay_says_from(v ? "2001:db8:9::9" : "198.51.100.9", NULL, 1234, "stranger", 8); /* is heard, if the proxy lets it */
+    relay_says_from(v ? "2001:db8:9::9" : "198.51.100.9", NULL, 1234, "stranger",
+                    8); /* is heard, if the proxy lets it */
     support_relay_expect(&world, v ? "2001:db8:9::9" : "198.51.100.9", 1234, CLIENT, "stranger", 8);
     end_association();
   }
@@ -446,7 +449,9 @@ static void names(void **state) {
   assert_int_equal(world.relay.stats.udp_dropped, 1);
 
   /* An address that no name has: refused, and the proxy hears nothing of it. */
-  adit_ip_format(adit_fake_names_address(number[1] + 1000, 4), fake[1]);
+  uint32_t nobody = 1;
+  while (nobody == number[0] || nobody == number[1]) nobody++;
+  adit_ip_format(adit_fake_names_address(nobody, 4), fake[1]);
   client_sends(fake[1], 443, "three", 5);
   support_relay_expect_error(&world, fake[1], 3, 3, 1, 4, CLIENT, fake[1], 443);
   assert_int_equal(recv(relay_fd, heard, sizeof heard, MSG_DONTWAIT), -1);
@@ -462,7 +467,8 @@ static bool asked_again(void) {
   return control >= 0;
 }
 
-/* The proxy does not do it: port unreachable for all that waits, at once for what follows, and nobody asks for a while. */
+/* The proxy does not do it: port unreachable for all that waits, at once for what follows, and nobody asks for a
+   while. */
 static void refused(void **state) {
   static const uint8_t no[] = {5, 0, 5, 7, 0, 1, ANY};
   (void)state;

@@ -62,8 +62,8 @@ static void check_error(struct support_lab *lab, bool v6, const char *from, uint
   assert_int_equal(whole[header], type);
   assert_int_equal(whole[header + 1], code);
   assert_int_equal(support_get32(whole + header + 4), 0);
-  /* Of the packet all that went into the quote is as the client had sent it, but for the identification and, where it was
-     cut, lengths and checksums, which are as if that were all. */
+  /* What was quoted is as the client had sent it, but for the identification and, where it was cut, lengths and
+     checksums, which are as if that were all. */
   uint8_t *quote = whole + header + 8;
   if (!v6) support_put16(packet + 4, support_get16(quote + 4));
   if (quoted < length) {
@@ -79,8 +79,10 @@ static const struct {
   enum adit_refusal how;
   uint8_t type4, code4, type6, code6;
 } kinds[] = {
-    {ADIT_REFUSE_RESET, 3, 3, 1, 4},       {ADIT_REFUSE_NET_UNREACHABLE, 3, 0, 1, 0},
-    {ADIT_REFUSE_HOST_UNREACHABLE, 3, 1, 1, 3}, {ADIT_REFUSE_PROHIBITED, 3, 13, 1, 1},
+    {ADIT_REFUSE_RESET, 3, 3, 1, 4},
+    {ADIT_REFUSE_NET_UNREACHABLE, 3, 0, 1, 0},
+    {ADIT_REFUSE_HOST_UNREACHABLE, 3, 1, 1, 3},
+    {ADIT_REFUSE_PROHIBITED, 3, 13, 1, 1},
     {ADIT_REFUSE_TTL_EXPIRED, 11, 0, 3, 0},
 };
 
@@ -123,11 +125,13 @@ static void echo_requests(void **state) {
         const char *far = v6 ? FAR6 : FAR4;
         struct iovec iov = {data, sizes[i]};
         assert_int_equal(adit_stack_send_echo_error(lab.stack, ip_of(far), ip_of(v6 ? CLIENT6 : CLIENT4), 0x1234,
-                                                    (uint16_t)i, kinds[k].how, reported ? ip_of(router) : nobody, &iov, 1),
+                                                    (uint16_t)i, kinds[k].how, reported ? ip_of(router) : nobody, &iov,
+                                                    1),
                          0);
-        size_t length =
-            v6 ? support_echo6(packet, CLIENT6, FAR6, SUPPORT_ECHO_REQUEST6, 0x1234, (uint16_t)i, data, sizes[i])
-               : support_echo4(packet, CLIENT4, FAR4, SUPPORT_ECHO_REQUEST4, 0x1234, (uint16_t)i, data, sizes[i]);
+        size_t length = v6 ? support_echo6(packet, CLIENT6, FAR6, SUPPORT_ECHO_REQUEST6, 0x1234, (uint16_t)i, data,
+                                           sizes[i])
+                           : support_echo4(packet, CLIENT4, FAR4, SUPPORT_ECHO_REQUEST4, 0x1234, (uint16_t)i, data,
+                                           sizes[i]);
         check_error(&lab, v6, reported ? router : far, v6 ? kinds[k].type6 : kinds[k].type4,
                     v6 ? kinds[k].code6 : kinds[k].code4, length);
       }
@@ -155,17 +159,17 @@ static void what_makes_no_sense(void **state) {
   const enum adit_refusal no_kind = ADIT_REFUSALS;
   struct iovec iov = {data, 10};
   adit_endpoint none = {nobody, 53};
-  assert_int_equal(adit_stack_send_unreachable(lab.stack, at(FAR6, 1), at(CLIENT4, 1), ADIT_REFUSE_RESET, nobody, &iov, 1),
-                   -EINVAL);
+  assert_int_equal(
+      adit_stack_send_unreachable(lab.stack, at(FAR6, 1), at(CLIENT4, 1), ADIT_REFUSE_RESET, nobody, &iov, 1), -EINVAL);
   assert_int_equal(adit_stack_send_unreachable(lab.stack, none, none, ADIT_REFUSE_RESET, nobody, &iov, 1), -EINVAL);
   assert_int_equal(adit_stack_send_unreachable(lab.stack, at(FAR4, 1), at(CLIENT4, 1), no_kind, nobody, &iov, 1),
                    -EINVAL);
-  assert_int_equal(adit_stack_send_echo_error(lab.stack, ip_of(FAR4), ip_of(CLIENT4), 1, 1, ADIT_REFUSE_RESET, nobody,
-                                              &iov, 1),
-                   -EINVAL);
-  assert_int_equal(adit_stack_send_echo_error(lab.stack, ip_of(FAR4), ip_of(CLIENT6), 1, 1, ADIT_REFUSE_PROHIBITED,
-                                              nobody, &iov, 1),
-                   -EINVAL);
+  assert_int_equal(
+      adit_stack_send_echo_error(lab.stack, ip_of(FAR4), ip_of(CLIENT4), 1, 1, ADIT_REFUSE_RESET, nobody, &iov, 1),
+      -EINVAL);
+  assert_int_equal(
+      adit_stack_send_echo_error(lab.stack, ip_of(FAR4), ip_of(CLIENT6), 1, 1, ADIT_REFUSE_PROHIBITED, nobody, &iov, 1),
+      -EINVAL);
   assert_int_equal(adit_stack_send_echo_reply(lab.stack, ip_of(FAR4), ip_of(CLIENT6), 1, 1, 0, &iov, 1), -EINVAL);
   assert_int_equal(adit_stack_send_echo_reply(lab.stack, nobody, nobody, 1, 1, 0, &iov, 1), -EINVAL);
   iov.iov_len = LONGEST4 + 1;
@@ -182,9 +186,9 @@ static void bounded(void **state) {
   (void)state;
   open_lab(&lab);
   for (unsigned i = 0; i < 500; i++) {
-    assert_int_equal(adit_stack_send_unreachable(lab.stack, at(FAR4, 53), at(CLIENT4, 40000), ADIT_REFUSE_RESET, nobody,
-                                                 NULL, 0),
-                     0);
+    assert_int_equal(
+        adit_stack_send_unreachable(lab.stack, at(FAR4, 53), at(CLIENT4, 40000), ADIT_REFUSE_RESET, nobody, NULL, 0),
+        0);
     assert_int_equal(adit_stack_send_echo_error(lab.stack, ip_of(FAR4), ip_of(CLIENT4), 1, 1,
                                                 ADIT_REFUSE_HOST_UNREACHABLE, nobody, NULL, 0),
                      0);
@@ -208,9 +212,10 @@ static void echo_replies(void **state) {
         assert_int_equal(adit_stack_send_echo_reply(lab.stack, ip_of(v6 ? FAR6 : FAR4), ip_of(v6 ? CLIENT6 : CLIENT4),
                                                     0xfedc, (uint16_t)i, ttls[t], iov, 2),
                          0);
-        size_t length =
-            v6 ? support_echo6(packet, FAR6, CLIENT6, SUPPORT_ECHO_REPLY6, 0xfedc, (uint16_t)i, data, sizes[i])
-               : support_echo4(packet, FAR4, CLIENT4, SUPPORT_ECHO_REPLY4, 0xfedc, (uint16_t)i, data, sizes[i]);
+        size_t length = v6 ? support_echo6(packet, FAR6, CLIENT6, SUPPORT_ECHO_REPLY6, 0xfedc, (uint16_t)i, data,
+                                           sizes[i])
+                           : support_echo4(packet, FAR4, CLIENT4, SUPPORT_ECHO_REPLY4, 0xfedc, (uint16_t)i, data,
+                                           sizes[i]);
         size_t got = support_ip_collect(&lab, 1500, whole, NULL);
         packet[v6 ? 7 : 8] = ttls[t] ? ttls[t] : 64;
         if (!v6) memcpy(packet + 4, whole + 4, 2); /* identification is random */

@@ -40,12 +40,12 @@ enum adit_checksum {
 
 /** Notes that travel beside a packet instead of in it; the meaning of the kernel's struct virtio_net_hdr, parsed. */
 struct adit_offload {
-  uint8_t gso;             /**< enum adit_gso */
-  uint8_t checksum;        /**< enum adit_checksum */
-  bool ecn;                /**< GSO_TCP*: the first segment carries CWR, the others must not */
-  uint16_t gso_size;       /**< payload bytes a segment; 0 when gso is NONE */
-  uint16_t header_length;  /**< bytes before the payload, as the sender claims; a hint that is never trusted */
-  uint16_t checksum_start; /**< PARTIAL: offset from the packet's first byte where the sum begins */
+  uint8_t gso;              /**< enum adit_gso */
+  uint8_t checksum;         /**< enum adit_checksum */
+  bool ecn;                 /**< GSO_TCP*: the first segment carries CWR, the others must not */
+  uint16_t gso_size;        /**< payload bytes a segment; 0 when gso is NONE */
+  uint16_t header_length;   /**< bytes before the payload, as the sender claims; a hint that is never trusted */
+  uint16_t checksum_start;  /**< PARTIAL: offset from the packet's first byte where the sum begins */
   uint16_t checksum_offset; /**< PARTIAL: offset from checksum_start where the result goes */
 };
 
@@ -72,7 +72,7 @@ struct adit_buffer {
   uint32_t refs;               /**< holders */
   struct adit_offload offload; /**< notes of the sender */
   union {
-    struct adit_buffer *next;  /**< free list of the pool, while nobody holds it */
+    struct adit_buffer *next; /**< free list of the pool, while nobody holds it */
     void *align;
     unsigned char scratch[64]; /**< for the holder: the stack keeps its own header of this packet here */
   } u;

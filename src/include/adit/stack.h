@@ -80,16 +80,16 @@ struct adit_stack_options {
   uint64_t now_ns;                        /**< monotonic time, nanoseconds */
   uint32_t mtu;                           /**< 68..65535, at least 1280 for IPv6 (RFC 8200, 5); 0 = 1500 */
   uint32_t offload;                       /**< set of enum adit_offload_bits that `output` takes */
-  const adit_cidr *answer;                /**< the networks whose addresses the stack is; copied. NULL = every address */
-  size_t answers;                         /**< number of networks in `answer` */
-  const adit_ip *except;                  /**< addresses that it is not although `answer` says so; copied */
-  size_t excepts;                         /**< number of addresses in `except` */
-  bool ethernet;                          /**< packets are Ethernet frames: speak ARP and neighbour discovery */
-  uint8_t mac[6];                         /**< with `ethernet`: own hardware address */
-  size_t budget_bytes;                    /**< bound on memory for flows, segments and data; 0 = 256 MiB */
-  uint32_t parked;                        /**< bound on SYNs that wait for an answer; 0 = 4096 */
-  uint32_t window_bytes;                  /**< receive window of one flow, 64 KiB .. 16 MiB; 0 = 1 MiB */
-  uint32_t send_bytes;                    /**< bytes written to one flow and not yet acknowledged, at most; 0 = 1 MiB */
+  const adit_cidr *answer; /**< the networks whose addresses the stack is; copied. NULL = every address */
+  size_t answers;          /**< number of networks in `answer` */
+  const adit_ip *except;   /**< addresses that it is not although `answer` says so; copied */
+  size_t excepts;          /**< number of addresses in `except` */
+  bool ethernet;           /**< packets are Ethernet frames: speak ARP and neighbour discovery */
+  uint8_t mac[6];          /**< with `ethernet`: own hardware address */
+  size_t budget_bytes;     /**< bound on memory for flows, segments and data; 0 = 256 MiB */
+  uint32_t parked;         /**< bound on SYNs that wait for an answer; 0 = 4096 */
+  uint32_t window_bytes;   /**< receive window of one flow, 64 KiB .. 16 MiB; 0 = 1 MiB */
+  uint32_t send_bytes;     /**< bytes written to one flow and not yet acknowledged, at most; 0 = 1 MiB */
 };
 
 /** Make a stack. Returns 0 and `*stack`, owned by the caller, or -EINVAL, -ENOMEM. */

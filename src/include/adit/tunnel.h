@@ -114,7 +114,7 @@ struct adit_tunnel_stats {
   uint64_t flows_open;      /**< connections now, those included that the far end has not answered yet */
   uint64_t flows_relayed;   /**< connections that the far end answered */
   uint64_t flows_failed;    /**< connections that it did not */
-  uint64_t flows_limited;   /**< refused because of `max_flows`; SYNs beyond `memory_bytes` are dropped packets */
+  uint64_t flows_limited;   /**< refused because of `max_flows`; for lack of memory: in `packets_dropped` */
   uint64_t udp_sessions;    /**< begun */
   uint64_t dns_questions;   /**< answered here (forward, fake) */
   uint64_t payload_up;      /**< bytes from clients to the outside */

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The adit authors
+#
+# adit proxy as the default route of a browser: headless Chromium shows a page of 100 objects four times, over IPv4 and
+# IPv6, with HTTP/1.1 and with HTTP/2, directly, through SOCKS5 with and without password, and through HTTP. The browser
+# counts the images that it could show, and nginx what it was asked for. far_web.sh describes the servers.
+set -eu
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/far_web.sh"
+need chromium
+far_web
+
+# The four pages in one, so that one browser does it all. Each of them says how many of its images have the width that
+# they shall have; when all have spoken, the title has the numbers. The browser ends after the load event, which waits
+# for the frames and what is in them.
+SITES=(http://v4.test http://v6.test https://v4.test https://v6.test)
+cat >>"$WEB/index.html" <<'HTML'
+<script>
+  addEventListener("load", () => {
+    const shown = [...document.images].filter((image, i) => image.complete && image.naturalWidth === i + 1);
+    parent.postMessage(shown.length, "*");
+  });
+</script>
+HTML
+cat >"$WEB/all.html" <<'HTML'
+<!doctype html>
+<title>none</title>
+<script>
+  const shown = {};
+  addEventListener("message", (message) => {
+    shown[message.origin] = message.data;
+    document.title = "shown: " + Object.keys(shown).sort().map((site) => site + "=" + shown[site]).join(" ");
+  });
+</script>
+HTML
+for site in "${SITES[@]}"; do
+  printf '<iframe src="%s/"></iframe>\n' "$site" >>"$WEB/all.html"
+done
+expected=shown:
+for site in "${SITES[@]}"; do expected+=" $site=$OBJECTS"; done
+
+# The certificate is known to the browser by the hash of its key, nothing else is forgiven.
+KEY=$(openssl x509 -in "$CA" -noout -pubkey | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64)
+
+# browse: a new browser, which knows and keeps nothing, prints the document as it is at the end.
+browse() {
+  rm -rf "$WORK/profile"
+  run env HOME="$WORK" chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run \
+    --disable-background-networking --disable-component-update --disable-sync --user-data-dir="$WORK/profile" \
+    --ignore-certificate-errors-spki-list="$KEY" --virtual-time-budget=20000 --dump-dom http://far.test/all.html
+}
+
+for way in "${WAYS[@]}"; do
+  begin_way "$way"
+  forget_requests
+  RUN_SECONDS=40 browse
+  check_status 0 "$way: the browser"
+  check_equal "$way: images that are shown" "$expected" "$(sed -n 's/.*<title>\(.*\)<\/title>.*/\1/p' <<<"$OUT")"
+  for host in v4.test v6.test; do
+    check_equal "$way, $host: objects asked for with HTTP/1.1" $OBJECTS "$(requests $host HTTP/1.1 ^/o/)"
+    check_equal "$way, $host: objects asked for with HTTP/2" $OBJECTS "$(requests $host HTTP/2.0 ^/o/)"
+    check_at_least "$way, $host: connections with HTTP/1.1" 2 "$(connections $host HTTP/1.1 ^/o/)"
+    check_equal "$way, $host: connections with HTTP/2" 1 "$(connections $host HTTP/2.0 ^/o/)"
+  done
+  end_way "$way"
+done
+
+finish
