@@ -13,6 +13,7 @@
 
 #include "lwip/netif.h"
 #include "lwip/pbuf.h"
+#include "port_values.h"
 
 struct adit_port;
 
@@ -70,11 +71,6 @@ enum { ADIT_HASH_ISN = 1, ADIT_HASH_FLOW, ADIT_HASH_IP_ID, ADIT_HASH_RANDOM, ADI
 
 /** Segments that were sent again. */
 uint64_t adit_port_retransmissions(const struct adit_port *port);
-
-/** Memory of the current stack: zeroed never, aligned to 16, counted. NULL when the budget is spent. */
-void *adit_port_malloc(size_t size);
-void *adit_port_calloc(size_t count, size_t size);
-void adit_port_free(void *memory);
 
 /** Count memory of somebody else's that is held here against the current budget, and no longer. May exceed it. */
 void adit_port_charge(size_t bytes);

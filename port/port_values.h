@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Memory of the current stack, counted (port.h). */
+/** Memory of the current stack: not zeroed (but for calloc), aligned to 16, counted. NULL when the budget is spent. */
 void *adit_port_malloc(size_t size);
 void *adit_port_calloc(size_t count, size_t size);
 void adit_port_free(void *memory);
