@@ -82,16 +82,34 @@ static void link_client(struct adit_dns_client *client) {
 
 static void let_go(struct adit_dns_client *client) {
   assert(client->held > 0);
-  if (--client->held == 0) free(client);
+  client->held--;
+  if (!client->flow) adit_loop_defer(client->clients->relay->loop, &client->clients->later);
 }
 
 /* The flow is gone, or has been told to go. The memory follows when nothing holds it. */
 static void end(struct adit_dns_client *client) {
-  adit_timers_clear(adit_loop_timers(client->clients->relay->loop), &client->idle);
+  struct adit_dns_clients *clients = client->clients;
+  adit_timers_clear(adit_loop_timers(clients->relay->loop), &client->idle);
   unlink_client(client);
-  client->clients->count--;
+  clients->count--;
   client->flow = NULL;
-  let_go(client);
+  client->next = clients->gone;
+  clients->gone = client;
+  adit_loop_defer(clients->relay->loop, &clients->later);
+}
+
+/* Free those that are gone; `all` of them, or those that nothing holds. */
+static void bury(struct adit_dns_clients *clients, bool all) {
+  struct adit_dns_client **at = &clients->gone;
+  while (*at) {
+    struct adit_dns_client *client = *at;
+    if (client->held > 0 && !all) {
+      at = &client->next;
+      continue;
+    }
+    *at = client->next;
+    free(client);
+  }
 }
 
 static void close_client(struct adit_dns_client *client) {
@@ -159,7 +177,6 @@ static size_t message_length(const struct adit_flow *flow) {
 
 static void read_questions(struct adit_dns_client *client) {
   struct adit_dns_clients *clients = client->clients;
-  assert(client->held > 0);
   if (client->reading) return;
   client->reading = true;
   client->held++;
@@ -217,7 +234,6 @@ void adit_dns_clients_syn(struct adit_dns_clients *clients, struct adit_flow *fl
   }
   client->clients = clients;
   client->flow = flow;
-  client->held = 1;
   client->idle = (struct adit_timer){.fire = on_idle, .user = client};
   clients->count++;
   link_client(client);

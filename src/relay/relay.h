@@ -45,7 +45,7 @@ struct adit_relay_options {
   uint32_t connect_ms; /**< bound on connecting and on the talk with a proxy; 0 = 10 s */
   uint32_t idle_ms;    /**< a connection on which nothing moves ends; 0 = 2 h 4 min (RFC 5382), UINT32_MAX = never */
   uint32_t half_closed_ms; /**< the same when one side has ended; 0 = 4 min (RFC 5382) */
-  uint32_t udp_idle_ms;    /**< 0 = 60 s; exchanges of one question and one answer 10 s */
+  uint32_t udp_idle_ms;    /**< 0 = 60 s; exchanges of one question and one answer, and pings, 10 s at most */
   uint32_t max_flows;      /**< bound on relayed connections of one worker; 0 = 65536 */
   uint32_t max_udp;        /**< bound on UDP sessions of one worker; 0 = 4096 */
   uint32_t mark;           /**< SO_MARK of every socket that goes out; 0 = none */

@@ -5,13 +5,13 @@
 #
 # A test sources it after lib.sh and calls far_web. Then the namespace "outside", behind a veth pair, has
 #
-#   v4.test v6.test far.test  203.0.113.1, 2001:db8::1, and both; names known to dnsmasq on 203.0.113.53 and 2001:db8::53
+#   v4.test v6.test far.test  203.0.113.1, 2001:db8::1, and both; dnsmasq on 203.0.113.53 and 2001:db8::53 knows them
 #   ports 80 and 443          nginx: a page of 100 objects, HTTP/1.1, and HTTP/2 with a certificate of this test ($CA)
 #   ports 1080 and 1081       microsocks on 10.9.0.2 and fd09::2, open, and with user and password
 #   port 8080                 tinyproxy on 10.9.0.2
 #
-# This namespace is the client's machine. Its routing table has no way to v4.test, v6.test and the name server: what gets
-# there went through adit, whose own sockets are told by their mark and have a table with the way.
+# This namespace is the client's machine. Its routing table has no way to v4.test, v6.test and the name server: what
+# gets there went through adit, whose own sockets are told by their mark and have a table with the way.
 # shellcheck shell=bash
 
 OBJECTS=100
@@ -38,6 +38,10 @@ far_links() {
   local i mark=0xad10000 # that of adit proxy --route
   netns outside
   ip link add near type veth peer name far netns outside
+  # No link-local addresses: they would become ready in the middle of a test, and a browser that sees a new address says
+  # that the network has changed and gives up what it was loading.
+  ip link set near addrgenmode none
+  in_ns outside ip link set far addrgenmode none
   ip addr add 10.9.0.1/24 dev near
   ip -6 addr add fd09::1/64 dev near nodad
   ip link set near up
@@ -103,8 +107,8 @@ NGINX
   printf '%s\n' 'Port 8080' 'Listen 10.9.0.2' 'Timeout 60' 'MaxClients 400' 'Allow 10.9.0.0/24' >"$WORK/tinyproxy.conf"
   start_in outside nginx nginx -c "$WORK/nginx.conf"
   start_in outside names dnsmasq --keep-in-foreground --conf-file=/dev/null --no-hosts --no-resolv --bind-interfaces \
-    --listen-address=203.0.113.53,2001:db8::53 --user=root --pid-file= --local=/test/ --host-record=v4.test,203.0.113.1 \
-    --host-record=v6.test,2001:db8::1 --host-record=far.test,203.0.113.1,2001:db8::1
+    --listen-address=203.0.113.53,2001:db8::53 --user=root --pid-file= --local=/test/ \
+    --host-record=v4.test,203.0.113.1 --host-record=v6.test,2001:db8::1 --host-record=far.test,203.0.113.1,2001:db8::1
   start_in outside socks microsocks -i :: -p 1080
   start_in outside guarded microsocks -i :: -p 1081 -u 'us@er' -P 'p:w/d@1' # in a URL they have to be escaped
   start_in outside tiny tinyproxy -d -c "$WORK/tinyproxy.conf"

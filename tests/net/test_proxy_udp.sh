@@ -16,8 +16,8 @@ FAR4=203.0.113.1
 FAR6=2001:db8::1
 FURTHER4=198.51.100.1
 FURTHER6=2001:db8:1::1
-RATE=100M SESSIONS=5000
-[ "${ADIT_SANITIZED:-0}" = 0 ] || RATE=20M SESSIONS=2000 # the sanitizers make the stack slow
+RATE=20M SESSIONS=5000
+[ "${ADIT_SANITIZED:-0}" = 0 ] || RATE=5M SESSIONS=2000 # the sanitizers make the stack slow
 
 # ---- the outside ----
 netns outside
