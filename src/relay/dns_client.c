@@ -12,12 +12,13 @@
  * A client ends: by its own FIN, once everything it had asked was answered; by a reset; or because it has asked nothing
  * for IDLE_NS. When there are CLIENTS of them already, the one that has been idle longest makes room.
  *
- * Timers: one for each client, set while none of its questions is without an answer. Deferred: after an answer,
- * reading goes on in `resume`, because an answer to one client may be given in the middle of a question of another,
- * and there is one buffer for messages.
+ * Timers: one for each client, set while none of its questions is without an answer.
  *
- * Lifetime: a client is freed when its flow is gone and no question of it waits for adit_dns_reply; a question holds it
- * (`held`), and so does the loop that reads from it, because an answer may come, and go wrong, in the middle of it.
+ * Deferred, in `later`: after an answer, reading goes on there, because an answer to one client may be given in the
+ * middle of a question of another, and there is one buffer for messages. Then clients that are gone are freed.
+ *
+ * Lifetime: a client is freed when its flow is gone and nothing holds it (`held`): no question of it that waits for
+ * adit_dns_reply, and no loop that reads from it, in the middle of which an answer may come and go wrong.
  */
 #include "relay/dns_client.h"
 
@@ -39,10 +40,10 @@ struct adit_dns_client {
   struct adit_dns_client *next;
   struct adit_dns_client *previous;
   struct adit_timer idle;
-  unsigned held;    /* by its flow, by questions without an answer, and by loops that look at it */
+  unsigned held;    /* questions without an answer, and loops that look at it */
   unsigned waiting; /* questions without an answer */
   bool reading;     /* read_questions is at work further up */
-  bool resumes;     /* is to be read from in `resume` */
+  bool resumes;     /* is to be read from in `later` */
 };
 
 struct adit_dns_clients {
@@ -51,7 +52,8 @@ struct adit_dns_clients {
   struct adit_dns_client *first; /* the one that was active last */
   struct adit_dns_client *last;
   unsigned count;
-  struct adit_work resume;                    /* reading goes on after answers */
+  struct adit_work later;
+  struct adit_dns_client *gone;               /* without flow, not yet freed */
   uint8_t message[PREFIX + ADIT_DNS_LONGEST]; /* one at a time */
 };
 
@@ -59,6 +61,7 @@ struct adit_dns_clients {
 
 static void unlink_client(struct adit_dns_client *client) {
   struct adit_dns_clients *clients = client->clients;
+  assert((client->previous == NULL) == (clients->first == client));
   if (client->previous)
     client->previous->next = client->next;
   else
@@ -258,23 +261,27 @@ static void reply_over_tcp(struct adit_dns_client *client, const uint8_t *answer
     touch(client);
     if (adit_flow_available(client->flow) >= PREFIX || adit_flow_peer_has_closed(client->flow)) {
       client->resumes = true;
-      adit_loop_defer(client->clients->relay->loop, &client->clients->resume);
+      adit_loop_defer(client->clients->relay->loop, &client->clients->later);
     }
   }
   let_go(client);
 }
 
-static void resume_all(void *user, struct adit_work *work) {
+static struct adit_dns_client *first_that_resumes(const struct adit_dns_clients *clients) {
+  struct adit_dns_client *client = clients->first;
+  while (client && !client->resumes) client = client->next;
+  return client;
+}
+
+static void on_later(void *user, struct adit_work *work) {
   struct adit_dns_clients *clients = user;
+  struct adit_dns_client *client;
   (void)work;
-  for (struct adit_dns_client *client = clients->first, *next; client; client = next) {
-    next = client->next;
-    if (!client->resumes) continue;
+  while ((client = first_that_resumes(clients)) != NULL) { /* from the front: reading may end any of them */
     client->resumes = false;
-    client->held++; /* reading moves it to the front of the list, or ends it; `next` stays where it is */
     read_questions(client);
-    let_go(client);
   }
+  bury(clients, false);
 }
 
 /* ---- UDP --------------------------------------------------------------------------------------------------------- */
@@ -313,7 +320,7 @@ int adit_dns_clients_new(struct adit_relay *relay, adit_dns_asked *asked, struct
   if (!made) return -ENOMEM;
   made->relay = relay;
   made->asked = asked;
-  made->resume = (struct adit_work){.run = resume_all, .user = made};
+  made->later = (struct adit_work){.run = on_later, .user = made};
   *clients = made;
   return 0;
 }
@@ -321,5 +328,6 @@ int adit_dns_clients_new(struct adit_relay *relay, adit_dns_asked *asked, struct
 void adit_dns_clients_free(struct adit_dns_clients *clients) {
   if (!clients) return;
   while (clients->first) abort_client(clients->first);
+  bury(clients, true);
   free(clients);
 }

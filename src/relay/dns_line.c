@@ -27,6 +27,7 @@
 
 #include "relay/dns_message.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,7 @@ static void set_timer(struct adit_dns_line *line) {
 }
 
 static void unlink_question(struct adit_dns_line *line, struct question *question) {
+  assert((question->previous == NULL) == (line->first == question));
   if (question->previous)
     question->previous->next = question->next;
   else

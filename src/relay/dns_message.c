@@ -64,6 +64,7 @@ static size_t end_of_question(const uint8_t *answer, size_t length) {
 }
 
 /* The OPT record as bytes, in `opt`. Returns its length; 0 without one, or when it is larger than `room`. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written through `writer` */
 static size_t copy_opt(const uint8_t *answer, size_t length, uint8_t *opt, size_t room) {
   enum { FIXED = 11 };
   ns_msg message;

@@ -59,7 +59,7 @@ static const char *format_end(char *line, size_t size, uint32_t count, uint64_t 
 /* The whole file, with a zero behind it. Returns 0 and `*text`, owned by the caller, or a negative errno. */
 static int read_file(const char *path, char **text, size_t *length) {
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would keep the start waiting */
-  if (fd < 0) return -errno;
+  if (fd < 0) return errno ? -errno : -EIO;
   struct stat about;
   int error = 0;
   char *bytes = NULL;
@@ -109,7 +109,7 @@ static bool read_number(const char **at, uint32_t *number) {
 }
 
 /* One name. Returns NULL, or what is wrong. */
-static const char *take_line(struct adit_fake_names *names, char *line, uint64_t now_ns) {
+static const char *take_line(struct adit_fake_names *names, const char *line, uint64_t now_ns) {
   const char *at = line;
   uint32_t number;
   char host[ADIT_DNS_HOST];
@@ -130,7 +130,8 @@ static const char *take_line(struct adit_fake_names *names, char *line, uint64_t
 /* Returns NULL, or what is wrong with the file. `text` is changed. */
 static const char *take_text(struct adit_fake_names *names, char *text, size_t length, uint64_t now_ns) {
   if (strlen(text) != length) return "a zero byte in it";
-  if (strncmp(text, TITLE, strlen(TITLE)) != 0) return "it does not begin with 'adit names 1'";
+  if (length < strlen(TITLE) || strncmp(text, TITLE, strlen(TITLE)) != 0)
+    return "it does not begin with 'adit names 1'";
   if (text[length - 1] != '\n') return "its end is missing";
   text[length - 1] = '\0';
   char *last = strrchr(text, '\n');
@@ -157,6 +158,7 @@ void adit_fake_cache_read(struct adit_fake_names *names, uint64_t now_ns) {
   size_t length = 0;
   int error = read_file(names->cache, &text, &length);
   if (error == -ENOENT) return;
+  if (!error && !text) error = -EIO;
   const char *wrong = error == -EINVAL  ? "it is not a file"
                       : error == -EFBIG ? "it is too large"
                       : error           ? strerror(-error)

@@ -61,7 +61,7 @@ uint32_t adit_fake_names_number(adit_ip ip) {
 
 adit_ip adit_fake_names_address(uint32_t number, unsigned version) {
   uint8_t bytes[16] = {0};
-  uint8_t *low = bytes;
+  uint8_t *low;
   if (version == 4) {
     bytes[0] = FIRST4;
     bytes[1] = (uint8_t)(SECOND4 + (number >> 16));
@@ -111,6 +111,7 @@ static void grow(struct adit_fake_names *names) {
 }
 
 static void unlink_name(struct adit_fake_names *names, struct adit_fake_name *name) {
+  assert((name->previous == NULL) == (names->first == name));
   if (name->previous)
     name->previous->next = name->next;
   else

@@ -151,6 +151,7 @@ static void end_try(struct entry *entry) {
 
 static void unlink_waiter(struct adit_resolve *resolve) {
   struct entry *entry = resolve->entry;
+  assert((resolve->previous == NULL) == (entry->waiters == resolve));
   if (resolve->previous)
     resolve->previous->next = resolve->next;
   else
@@ -166,6 +167,7 @@ static void take_out(struct entry *entry) {
   struct entry **at = &resolver->bucket[bucket_of(resolver, entry->host)];
   while (*at != entry) at = &(*at)->next_in_bucket;
   *at = entry->next_in_bucket;
+  assert((entry->previous == NULL) == (resolver->first == entry));
   if (entry->previous)
     entry->previous->next = entry->next;
   else
@@ -212,6 +214,7 @@ static void fail(struct entry *entry, bool exists, const char *why) {
   take_out(entry);
   while (entry->waiters) {
     struct adit_resolve *waiter = entry->waiters;
+    assert(waiter->entry == entry);
     unlink_waiter(waiter);
     waiter->events->failed(waiter->user, exists, why);
     free(waiter);
@@ -329,7 +332,7 @@ static bool ask_by_tcp(struct entry *entry, enum family family) {
   entry->tcp[family] = tcp;
   /* A connection takes longer than a datagram. */
   (void)adit_timers_set(timers_of(resolver), &entry->timer,
-                        now_of(resolver) + 2 * resolver->options.try_ms * MILLISECOND_NS);
+                        now_of(resolver) + 2 * MILLISECOND_NS * resolver->options.try_ms);
   return true;
 }
 
@@ -576,7 +579,11 @@ void adit_resolver_free(struct adit_resolver *resolver) {
   if (!resolver) return;
   while (resolver->first) {
     struct entry *entry = resolver->first;
-    while (entry->waiters) adit_resolve_cancel(entry->waiters);
+    assert(entry->resolver == resolver);
+    while (entry->waiters) {
+      assert(entry->waiters->entry == entry);
+      adit_resolve_cancel(entry->waiters);
+    }
     forget(entry);
   }
   for (unsigned i = 0; i < ADIT_RESOLVE_SERVERS; i++) adit_dns_line_free(resolver->line[i]);

@@ -17,7 +17,7 @@
 #define ADIT_MILLISECOND UINT64_C(1000000)
 
 /** lwIP's slow TCP timer. */
-#define ADIT_TICK (2 * TCP_TMR_INTERVAL * ADIT_MILLISECOND)
+#define ADIT_TICK (ADIT_MILLISECOND * 2 * TCP_TMR_INTERVAL)
 
 /* ---- a flow ----------------------------------------------------------------------------------------------------- */
 

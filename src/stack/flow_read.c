@@ -101,7 +101,7 @@ void adit_flow_settle(struct adit_flow *flow) {
       continue;
     }
     struct pbuf *last = previous; /* what holds the bytes afterwards */
-    if (pbuf->len <= room_in(previous)) {
+    if (previous && pbuf->len <= room_in(previous)) {
       memcpy((char *)previous->payload + previous->len, pbuf->payload, pbuf->len);
       previous->len = (u16_t)(previous->len + pbuf->len);
     } else {
