@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * The ground of a stack: its copy of lwIP's variables, its clock, its randomness.
+ * The ground of a stack: which one is current, its clock, its randomness.
  *
  * lwIP's variables stand in the linker section "lwip_stack" (arch/cc.h). That section is never written: adit_port_new
  * copies it, adit_port_enter sets the distance from the section to the copy, and lwIP works on the copy. Whoever calls
@@ -18,14 +18,10 @@
 #include <string.h>
 
 #include "hooks.h"
-#include "lwip/priv/tcp_priv.h"
 #include "lwip/sys.h"
 
 _Static_assert(sizeof((struct adit_port_options){0}.secret) == crypto_shorthash_KEYBYTES,
                "the secret is a SipHash key");
-
-extern char lwip_stack_begin[] __asm__("__start_lwip_stack") __attribute__((visibility("hidden")));
-extern char lwip_stack_end[] __asm__("__stop_lwip_stack") __attribute__((visibility("hidden")));
 
 __thread ptrdiff_t adit_port_distance;
 static __thread struct adit_port *current;
@@ -42,46 +38,7 @@ struct adit_port *adit_port_enter(struct adit_port *port) {
 
 void adit_port_leave(struct adit_port *outer) {
   current = outer;
-  adit_port_distance = outer ? outer->image - lwip_stack_begin : 0;
-}
-
-int adit_port_new(const struct adit_port_options *options, struct adit_port **port) {
-  struct adit_port *made = calloc(1, sizeof *made);
-  if (!made) return -ENOMEM;
-  size_t length = (size_t)(lwip_stack_end - lwip_stack_begin);
-  made->image = aligned_alloc(64, (length + 63) / 64 * 64);
-  if (!made->image) goto free_port;
-  memcpy(made->image, lwip_stack_begin, length);
-  made->options = *options;
-  made->now_ns = options->now_ns;
-
-  struct adit_port *outer = adit_port_enter(made);
-  /* What lwip_init would call of the parts that are built; it cannot be compiled with a window that is no constant. */
-  netif_init();
-  tcp_init();
-  adit_port_netif_start(made);
-  adit_port_leave(outer);
-  *port = made;
-  return 0;
-
-free_port:
-  free(made);
-  return -ENOMEM;
-}
-
-void adit_port_delete(struct adit_port *port) {
-  if (!port) return;
-  struct adit_port *outer = adit_port_enter(port);
-  port->options.output = NULL;
-  while (tcp_active_pcbs) tcp_abandon(tcp_active_pcbs, 0);
-  while (tcp_tw_pcbs) tcp_abandon(tcp_tw_pcbs, 0);
-  while (tcp_listen_pcbs.pcbs) tcp_close(tcp_listen_pcbs.pcbs);
-  adit_port_netif_stop(port);
-  adit_port_leave(outer == port ? NULL : outer);
-  adit_port_memory_release(port);
-  free(port->image);
-  sodium_memzero(port, sizeof *port);
-  free(port);
+  adit_port_distance = outer ? outer->image - adit_port_image : 0;
 }
 
 void *adit_port_user(void) {

@@ -28,6 +28,10 @@ struct adit_port {
   uint16_t noted_mss;          /**< MSS of its connection */
 };
 
+/** The section with lwIP's variables (arch/cc.h), as the linker names its ends: the image of which each port has a copy. */
+extern char adit_port_image[] __asm__("__start_lwip_stack") __attribute__((visibility("hidden")));
+extern char adit_port_image_end[] __asm__("__stop_lwip_stack") __attribute__((visibility("hidden")));
+
 /** The current port, or NULL. */
 struct adit_port *adit_port_current(void);
 

@@ -75,8 +75,9 @@ static size_t copy_opt(const uint8_t *answer, size_t length, uint8_t *opt, size_
     size_t data = ns_rr_rdlen(record);
     if (ns_rr_type(record) != ns_t_opt) continue;
     if (FIXED + data > room) return 0;
-    struct adit_dns_writer writer = {.start = opt, .at = opt, .end = opt + room};
-    adit_dns_put(&writer, "", 1); /* the root */
+    struct adit_dns_writer writer = {.end = opt + room};
+    opt[0] = 0; /* the root */
+    writer.at = opt + 1;
     adit_dns_put16(&writer, ns_t_opt);
     adit_dns_put16(&writer, (unsigned)ns_rr_class(record));
     adit_dns_put32(&writer, ns_rr_ttl(record));
