@@ -36,7 +36,7 @@ records="--host-record=www.example,$FAR4,$FAR6 --host-record=v4.example,$FAR4 --
   --cname=alias.example,www.example"
 # shellcheck disable=SC2086 # words are meant
 start_in far dnsmasq dnsmasq --keep-in-foreground --no-resolv --no-hosts --conf-file=/dev/null --user=root --pid-file= \
-  --port=53 --listen-address=$FAR4,$FAR6,127.0.0.1 --bind-interfaces --edns-packet-max=4096 --local=/example/ \
+  --port=53 --listen-address=$FAR4,$FAR6,127.0.0.1 --bind-interfaces --local-ttl=60 --edns-packet-max=4096 --local=/example/ \
   $records $many --log-facility=- --log-queries
 cat >"$WORK/unbound.conf" <<CONF
 server:
