@@ -205,10 +205,11 @@ static int attend(struct run *run) {
       [RUNTIME] = {.fd = adit_runtime_fd(run->runtime), .events = POLLIN},
   };
   int error = adit_namespace_start(run->space);
-  if (error != 0) return adit_cli_fail(run->options, "the command cannot be started: %s", strerror(-error));
+  if (error != 0) return (int)adit_cli_fail(run->options, "the command cannot be started: %s", strerror(-error));
   for (;;) {
     int detail;
-    if (poll(fd, FDS, -1) < 0 && errno != EINTR) return adit_cli_fail(run->options, "poll: %s", strerror(errno));
+    if (poll(fd, FDS, -1) < 0 && errno != EINTR)
+      return (int)adit_cli_fail(run->options, "waiting for the command failed: %s", strerror(errno));
     if (fd[SIGNALS].revents != 0) pass_signals_on(run);
     switch (fd[SPACE].revents != 0 ? adit_namespace_next(run->space, &detail) : ADIT_NAMESPACE_NOTHING) {
     case ADIT_NAMESPACE_NOTHING:
@@ -223,7 +224,7 @@ static int attend(struct run *run) {
     }
     if (fd[RUNTIME].revents != 0) {
       error = adit_runtime_join(run->runtime);
-      return adit_cli_fail(run->options, "the relay has ended, and the command with it: %s", strerror(-error));
+      return (int)adit_cli_fail(run->options, "the relay has ended, and the command with it: %s", strerror(-error));
     }
   }
 }
@@ -233,7 +234,7 @@ enum adit_cli_status adit_cli_run(const struct adit_cli_options *options) {
   int status, error = block_signals(&run);
   if (error != 0) return adit_cli_fail(options, "cannot wait for signals: %s", strerror(-error));
   if (getrlimit(RLIMIT_NOFILE, &run.files) != 0) {
-    status = adit_cli_fail(options, "cannot read the limit of open files: %s", strerror(errno));
+    status = (int)adit_cli_fail(options, "cannot read the limit of open files: %s", strerror(errno));
     goto close_signals;
   }
   status = (int)adit_cli_relaying_init(options, &run.relaying);
