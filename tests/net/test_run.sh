@@ -217,6 +217,14 @@ def wait_for_sleep():
             sys.exit("sleep does not begin")
         time.sleep(0.02)
 
+# bash prints the line of a job before it hands the terminal over and lets the job go on.
+def wait_for_job():
+    end = time.monotonic() + 15
+    while os.tcgetpgrp(tty) == pid or os.system("ps -C sleep -o stat= | grep -q '^S'") != 0:
+        if time.monotonic() > end:
+            sys.exit("the job does not go on")
+        time.sleep(0.02)
+
 checks = 0
 def check(text, pattern, what):
     global checks
@@ -239,6 +247,7 @@ wait_for_sleep()
 check("\x1a", r"Stopped.*outer> ", "Ctrl-Z stops the job")
 check("jobs\n", r"Stopped.*outer> ", "the shell has it as a job")
 check("fg\n", r"run --dns off", "fg continues it")
+wait_for_job()
 check("\x03", "outer> ", "Ctrl-C after fg")
 type("echo status $?\n")
 check(None, r"\nstatus 130\r", "its status")
