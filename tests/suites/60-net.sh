@@ -5,4 +5,4 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 build dev
 export ADIT=$PWD/build/dev/adit ADIT_BUILD=$PWD/build/dev ADIT_SANITIZED=0
-scripts 1 tests/net
+scripts 2 tests/net
