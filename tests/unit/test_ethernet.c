@@ -2,6 +2,8 @@
  * Copyright (c) 2026 The adit authors
  *
  * A stack on an Ethernet: ARP and neighbour discovery, both asked and answered, and frames in both directions.
+ *
+ * Long, because the cases share one world and its state builders, and each is short.
  */
 #include "support_ip.h"
 #include "support_packet.h"

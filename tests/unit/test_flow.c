@@ -2,6 +2,8 @@
  * Copyright (c) 2026 The adit authors
  *
  * The life of a flow: events and their order, ends of every kind, backpressure, memory.
+ *
+ * Long, because the cases share one world and its state builders, and each is short.
  */
 #include "support_peer.h"
 

@@ -6,6 +6,8 @@
  *
  * The test is the worker: it turns the loop by hand, so that everything happens in its own thread and in order. It runs
  * in a network namespace of its own, whose lo has SUPPORT_KERNEL4 and SUPPORT_KERNEL6 and no route to anywhere else.
+ *
+ * Long, because the cases share one world and its state builders, and each is short.
  */
 #include "relay/state.h"
 #include "support_client.h"

@@ -2,6 +2,8 @@
  * Copyright (c) 2026 The adit authors
  *
  * The park: SYNs that wait for an answer, the answers, and what may happen meanwhile.
+ *
+ * Long, because the cases share one world and its state builders, and each is short.
  */
 #include "stack/httpd.h"
 #include "support_peer.h"
