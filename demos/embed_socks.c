@@ -10,8 +10,8 @@
  *
  * A number in place of the name is a TUN fd that the parent process opened. Messages and, once a second, numbers go to
  * standard error, and the open connections when it gets SIGUSR1. Ctrl-C ends it; the device and its routes go with the
- * process. The proxy itself must not be routed into the device: with more than a few networks, give `mark` or
- * `interface` of the options, or use `adit proxy --route default`, which sees to it.
+ * process. The proxy itself must not be routed into the device, which would be refused: with more than a few networks,
+ * give `mark` or `interface` of the options, or use `adit proxy --route default`, which sees to it.
  *
  * Outside of this tree: cc embed_socks.c $(pkg-config --cflags --libs adit)
  */

@@ -20,8 +20,21 @@ u32_t adit_port_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *r
 #define LWIP_HOOK_TCP_ISN adit_port_isn
 
 /**
- * Called when a segment's header is complete but for options and checksum. Adds nothing; remembers which MSS the segment
- * is to be cut by. `pcb` is NULL for a RST that belongs to no connection.
+ * In pcb->flags: both sides have agreed to send timestamps (timestamp.c). It is the bit of lwIP's own timestamps, which are not
+ * built.
+ */
+#define ADIT_PORT_STAMPED 0x0400U
+
+/** Bytes of options in each segment of such a connection: timestamps, aligned. */
+#define ADIT_PORT_STAMP 12 /* ADIT_TIMESTAMPS, in words of the preprocessor: lwIP includes this */
+
+/** Asked for each segment: the bytes of its options, `length` being those of lwIP's own. */
+#define LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH(pcb, length)                                                                   \
+  (u8_t)((length) + ((pcb) != NULL && ((pcb)->flags & ADIT_PORT_STAMPED) ? ADIT_PORT_STAMP : 0))
+
+/**
+ * Called when a segment's header is complete but for options and checksum. Adds timestamps; remembers which MSS the segment
+ * is to be cut by. `pcb` is NULL for a RST that belongs to no connection. Returns where options end.
  */
 u32_t *adit_port_note_segment(const struct tcp_hdr *header, const struct tcp_pcb *pcb, u32_t *options);
 #define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS(p, header, pcb, options) adit_port_note_segment(header, pcb, options)

@@ -32,6 +32,7 @@
 #define LWIP_IPV4 1
 #define LWIP_IPV6 1
 #define IP_FORWARD 0
+#define IP_DEFAULT_TTL 64 /* as everything else that leaves here */
 #define IP_REASSEMBLY 0
 #define IP_FRAG 0
 #define LWIP_IPV6_REASS 0
@@ -91,7 +92,7 @@
 #define LWIP_TCP_TIMESTAMPS 0
 #define LWIP_TCP_SACK_OUT 1
 #define LWIP_TCP_MAX_SACK_NUM 4
-#define LWIP_TCP_PCB_NUM_EXT_ARGS 1 /* ties the life of a flow to that of its pcb */
+#define LWIP_TCP_PCB_NUM_EXT_ARGS 2 /* the flow, whose life is tied to that of its pcb; the path's MSS */
 #define TCP_TMR_INTERVAL 50         /* ms; the slow timer ticks at twice that, the granularity of the RTO */
 #define LWIP_TCP_RTO_TIME 1000      /* RFC 6298 2.1 */
 #define TCP_MSL 30000UL             /* TIME-WAIT of 60 s, as long as Linux keeps it */
@@ -118,6 +119,7 @@
 #define CHECKSUM_CHECK_TCP 0
 #define CHECKSUM_CHECK_ICMP6 0
 #define CHECKSUM_GEN_TCP 0
+#define CHECKSUM_GEN_IP 0 /* likewise, once the identification is known */
 
 /* ---- netif ---- */
 #define LWIP_SINGLE_NETIF 1

@@ -3,9 +3,14 @@
  *
  * Memory of a stack: free lists by size, counted against the stack's budget.
  *
- * Everything that lwIP and src/stack allocate comes from here. Blocks are powers of two, each with a header of 16 bytes
- * that remembers its size; a freed block goes to the head of its list and is the first to be used again, still warm.
- * Taking and giving back cost a few instructions and no system call. Free blocks return to the system with the stack.
+ * Everything that lwIP and src/stack allocate comes from here. Blocks have one of a few sizes, a quarter apart at most,
+ * and a header of 16 bytes that remembers it; a freed block goes to the head of its list and is the first to be used again, still warm.
+ * Taking and giving back cost a few instructions and no system call.
+ *
+ * Free blocks count for nobody, and those of one size are of no use for another. So what the lists keep is bounded, by
+ * KEEP_LEAST and an eighth of what is in use; beyond that blocks return to the system, of each size in turn, so that sizes
+ * that nobody asks for any more are drained. Without that a peer who has memory filled with one size after the other would
+ * hold the budget many times, and in a day the chance peaks of all sizes add up.
  *
  * Receive buffers that are held beyond the moment belong to somebody else's pool; they are charged to the budget as well.
  *
@@ -17,11 +22,18 @@
 
 #include "state.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) /* GCC */
 #define KEEP_FREE_BLOCKS 0
-#else
+#elif defined(__has_feature) /* Clang */
+#if __has_feature(address_sanitizer)
+#define KEEP_FREE_BLOCKS 0
+#endif
+#endif
+#ifndef KEEP_FREE_BLOCKS
 #define KEEP_FREE_BLOCKS 1
 #endif
+
+#define KEEP_LEAST ((size_t)4 << 20) /* what some connections at full speed take and give back all the time */
 
 struct adit_port_block {
   union {
@@ -36,7 +48,14 @@ _Static_assert(sizeof(struct adit_port_block) == 16, "a header of 16 bytes keeps
 static unsigned list_of(size_t bytes) {
   if (bytes > (size_t)1 << ADIT_PORT_LARGEST) return ADIT_PORT_SIZES;
   if (bytes <= (size_t)1 << ADIT_PORT_SMALLEST) return 0;
-  return (unsigned)(64 - __builtin_clzll((unsigned long long)bytes - 1)) - ADIT_PORT_SMALLEST;
+  unsigned power = 63 - (unsigned)__builtin_clzll((unsigned long long)bytes - 1);
+  return 4 * (power - ADIT_PORT_SMALLEST) + (unsigned)((bytes - 1) >> (power - 2)) - 3;
+}
+
+/* Size of the blocks of that list: 64, 80, 96, 112, 128, 160, 192 ... */
+static size_t size_of(unsigned list) {
+  if (list == 0) return (size_t)1 << ADIT_PORT_SMALLEST;
+  return (size_t)(5 + (list - 1) % 4) << ((list - 1) / 4 + ADIT_PORT_SMALLEST - 2);
 }
 
 void adit_port_fail_allocations(struct adit_port *port, uint64_t first, uint64_t count) {
@@ -60,13 +79,14 @@ void *adit_port_malloc(size_t size) {
   if (size > SIZE_MAX / 2) return NULL;
   size_t bytes = size + sizeof(struct adit_port_block);
   unsigned list = list_of(bytes);
-  if (list < ADIT_PORT_SIZES) bytes = (size_t)1 << (list + ADIT_PORT_SMALLEST);
+  if (list < ADIT_PORT_SIZES) bytes = size_of(list);
   if (port->memory_bytes + bytes > port->options.budget_bytes) return NULL;
 
   struct adit_port_block *block = NULL;
   if (KEEP_FREE_BLOCKS && list < ADIT_PORT_SIZES) block = port->free_blocks[list];
   if (block) {
     port->free_blocks[list] = block->u.next;
+    port->kept_bytes -= bytes;
   } else {
     block = malloc(bytes);
     if (!block) return NULL;
@@ -83,15 +103,31 @@ void *adit_port_calloc(size_t count, size_t size) {
   return memory ? memset(memory, 0, bytes) : NULL;
 }
 
+/* Give blocks back until few enough are kept. There are some: `kept_bytes` is their sum. */
+static void trim(struct adit_port *port) {
+  while (port->kept_bytes > KEEP_LEAST + port->memory_bytes / 8) {
+    do {
+      port->trimmed = (port->trimmed + 1) % ADIT_PORT_SIZES;
+    } while (!port->free_blocks[port->trimmed]);
+    struct adit_port_block *block = port->free_blocks[port->trimmed];
+    port->free_blocks[port->trimmed] = block->u.next;
+    port->kept_bytes -= size_of(port->trimmed);
+    free(block);
+  }
+}
+
 void adit_port_free(void *memory) {
   if (!memory) return;
   struct adit_port *port = adit_port_current();
   struct adit_port_block *block = (void *)((char *)memory - offsetof(struct adit_port_block, memory));
-  port->memory_bytes -= block->u.bytes;
-  unsigned list = list_of(block->u.bytes);
+  size_t bytes = block->u.bytes;
+  port->memory_bytes -= bytes;
+  unsigned list = list_of(bytes);
   if (KEEP_FREE_BLOCKS && list < ADIT_PORT_SIZES) {
+    port->kept_bytes += bytes;
     block->u.next = port->free_blocks[list];
     port->free_blocks[list] = block;
+    trim(port);
   } else {
     free(block);
   }
@@ -105,13 +141,27 @@ void adit_port_discharge(size_t bytes) {
   adit_port_current()->memory_bytes -= bytes;
 }
 
+size_t adit_port_budget(const struct adit_port *port) {
+  return port->options.budget_bytes;
+}
+
 size_t adit_port_memory(const struct adit_port *port) {
   return port->memory_bytes;
+}
+
+size_t adit_port_kept(const struct adit_port *port) {
+  return port->kept_bytes;
 }
 
 bool adit_port_has_room(const struct adit_port *port) {
   size_t budget = port->options.budget_bytes;
   return port->memory_bytes < budget - budget / 8;
+}
+
+uint32_t adit_port_affordable_window(const struct adit_port *port) {
+  size_t most = port->options.budget_bytes - port->options.budget_bytes / 8;
+  size_t left = port->memory_bytes < most ? most - port->memory_bytes : 0;
+  return (uint32_t)LWIP_MIN(left / 16, (size_t)UINT32_MAX);
 }
 
 bool adit_port_may_hold(const struct adit_port *port, size_t bytes) {

@@ -53,11 +53,13 @@ bool adit_port_is_wrapped(const struct pbuf *pbuf) {
 u32_t *adit_port_note_segment(const struct tcp_hdr *header, const struct tcp_pcb *pcb, u32_t *options) {
   struct adit_port *port = adit_port_current();
   port->noted = header;
-  port->noted_mss = pcb ? pcb->mss : 0;
+  port->noted_mss = pcb ? adit_port_mss(pcb) : 0;
   /* Queued segments only: window probes and keepalives repeat a sequence number on purpose. */
   bool queued = pcb && pcb->unsent && pcb->unsent->tcphdr == header;
   if (queued && TCP_SEQ_LT(lwip_ntohl(header->seqno), pcb->snd_nxt)) port->retransmissions++;
-  return options;
+  if (!pcb || !(pcb->flags & ADIT_PORT_STAMPED)) return options;
+  adit_port_add_timestamps(pcb, header, options);
+  return options + ADIT_PORT_STAMP / sizeof *options;
 }
 
 /* MSS of the TCP segment in `packet`, whose IP header begins behind `link` bytes; 0 when it is not known. */
@@ -86,12 +88,16 @@ static err_t output6(struct netif *netif, struct pbuf *packet, const ip6_addr_t 
 /* Neighbour discovery asks in the name of the netif: let it be the sender of the packet that waits for the answer. */
 static err_t output6_ethernet(struct netif *netif, struct pbuf *packet, const ip6_addr_t *destination) {
   const struct ip6_hdr *header = packet->payload;
+  const struct eth_addr *stranger = adit_port_way_back(6, (const uint8_t *)destination->addr);
+  if (stranger) return ethernet_output(netif, packet, (struct eth_addr *)netif->hwaddr, stranger, ETHTYPE_IPV6);
   adit_port_wear(6, (const uint8_t *)&header->src);
   return ethip6_output(netif, packet, destination);
 }
 
 static err_t output4_ethernet(struct netif *netif, struct pbuf *packet, const ip4_addr_t *destination) {
   const struct ip_hdr *header = packet->payload;
+  const struct eth_addr *stranger = adit_port_way_back(4, (const uint8_t *)&destination->addr);
+  if (stranger) return ethernet_output(netif, packet, (struct eth_addr *)netif->hwaddr, stranger, ETHTYPE_IP);
   adit_port_wear(4, (const uint8_t *)&header->src);
   return etharp_output(netif, packet, destination);
 }
@@ -128,6 +134,7 @@ void adit_port_netif_start(struct adit_port *port) {
 }
 
 void adit_port_netif_stop(struct adit_port *port) {
+  adit_port_forget_strangers(port);
   netif_remove(&port->netif); /* frees what ARP and neighbour discovery hold back */
 }
 
@@ -156,6 +163,12 @@ const ip6_addr_t *adit_port_next_hop6(const ip6_addr_t *destination) {
 
 void adit_port_input_ip(struct pbuf *packet) {
   if (ip_input(packet, adit_port_netif()) != ERR_OK) pbuf_free(packet);
+}
+
+void adit_port_input_segment(struct pbuf *packet, struct tcp_pcb *pcb) {
+  if (pcb) adit_port_show(pcb);
+  adit_port_input_ip(packet);
+  adit_port_hide();
 }
 
 void adit_port_input_frame(struct pbuf *frame) {

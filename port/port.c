@@ -24,6 +24,9 @@ int adit_port_new(const struct adit_port_options *options, struct adit_port **po
   /* What lwip_init would call of the parts that are built; it cannot be compiled with a window that is no constant. */
   netif_init();
   tcp_init();
+  u8_t slot = tcp_ext_arg_alloc_id();
+  LWIP_ASSERT("the first one taken", slot == ADIT_PORT_EXTRA_SLOT);
+  (void)slot;
   adit_port_netif_start(made);
   adit_port_leave(outer);
   *port = made;
@@ -38,8 +41,6 @@ void adit_port_delete(struct adit_port *port) {
   if (!port) return;
   struct adit_port *outer = adit_port_enter(port);
   port->options.output = NULL;
-  while (tcp_active_pcbs) tcp_abandon(tcp_active_pcbs, 0);
-  while (tcp_tw_pcbs) tcp_abandon(tcp_tw_pcbs, 0);
   while (tcp_listen_pcbs.pcbs) tcp_close(tcp_listen_pcbs.pcbs);
   adit_port_netif_stop(port);
   adit_port_leave(outer == port ? NULL : outer);

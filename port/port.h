@@ -6,6 +6,7 @@
 #ifndef ADIT_PORT_H
 #define ADIT_PORT_H
 
+#include <adit/address.h>
 #include <adit/packet.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@
 #include "port_values.h"
 
 struct adit_port;
+struct tcp_pcb;
 
 /** What the port has to know of a stack. */
 struct adit_port_options {
@@ -67,20 +69,41 @@ void adit_port_set_now(struct adit_port *port, uint64_t now_ns);
 uint64_t adit_port_hash(const struct adit_port *port, uint8_t domain, const void *data, size_t length);
 
 /** Uses of adit_port_hash. */
-enum { ADIT_HASH_ISN = 1, ADIT_HASH_FLOW, ADIT_HASH_IP_ID, ADIT_HASH_RANDOM, ADIT_HASH_FRAGMENT };
+enum {
+  ADIT_HASH_ISN = 1,
+  ADIT_HASH_FLOW,
+  ADIT_HASH_IP_ID,
+  ADIT_HASH_RANDOM,
+  ADIT_HASH_FRAGMENT,
+  ADIT_HASH_STRANGER,
+  ADIT_HASH_TIMESTAMP
+};
 
 /** Segments that were sent again. */
 uint64_t adit_port_retransmissions(const struct adit_port *port);
+
+/** Segments that were dropped because their timestamp was old, and because they had none (timestamp.c). */
+uint64_t adit_port_old_segments(const struct adit_port *port);
+uint64_t adit_port_unstamped_segments(const struct adit_port *port);
 
 /** Count memory of somebody else's that is held here against the current budget, and no longer. May exceed it. */
 void adit_port_charge(size_t bytes);
 void adit_port_discharge(size_t bytes);
 
+/** Bytes that may be in use. */
+size_t adit_port_budget(const struct adit_port *port);
+
 /** Bytes in use. */
 size_t adit_port_memory(const struct adit_port *port);
 
+/** Bytes of free blocks that are kept for the next ones who ask: bounded, and in no budget. */
+size_t adit_port_kept(const struct adit_port *port);
+
 /** Whether a new flow may still begin: the last eighth of the budget is kept for those that exist. */
 bool adit_port_has_room(const struct adit_port *port);
+
+/** How large a receive window may be, bytes: a sixteenth of what is left of the budget for data. */
+uint32_t adit_port_affordable_window(const struct adit_port *port);
 
 /** Whether `bytes` of data may be held: the last sixteenth of the budget is kept for headers, acknowledgments and splits. */
 bool adit_port_may_hold(const struct adit_port *port, size_t bytes);
@@ -97,11 +120,20 @@ struct pbuf *adit_port_wrap(struct adit_buffer *buffer, uint32_t offset, uint16_
 /** Whether the pbuf refers to a buffer (adit_port_wrap), as opposed to memory of its own. */
 bool adit_port_is_wrapped(const struct pbuf *pbuf);
 
-/** Hand an IP packet to lwIP, which takes over the pbuf. */
+/** Hand an IP packet that is not TCP to lwIP, which takes over the pbuf. */
 void adit_port_input_ip(struct pbuf *packet);
+
+/**
+ * Hand a TCP segment in its IP packet to lwIP, which takes over the pbuf. `pcb` is the connection that it is for; NULL for a
+ * SYN that is for a listening pcb.
+ */
+void adit_port_input_segment(struct pbuf *packet, struct tcp_pcb *pcb);
 
 /** Hand an Ethernet frame (ARP) to lwIP, which takes over the pbuf. */
 void adit_port_input_frame(struct pbuf *frame);
+
+/** Have connections that open use this initial sequence number, until called with NULL. Borrowed. */
+void adit_port_next_isn(const uint32_t *isn);
 
 /**
  * Let the netif have this address, so that lwIP takes the packet at hand as its own and answers from there: any address is
@@ -109,8 +141,59 @@ void adit_port_input_frame(struct pbuf *frame);
  */
 void adit_port_wear(unsigned version, const uint8_t *bytes);
 
+/**
+ * A packet came from this address in a frame from `mac`, and may be answered. Normally lwIP asks for a neighbour that it does
+ * not know; when there are too many such strangers at once, answers to this one go to `mac`.
+ */
+void adit_port_meet(unsigned version, const uint8_t *bytes, const uint8_t *mac);
+
+/** What port/ keeps of a connection beside lwIP's pcb. Fields are its own. */
+struct adit_port_extra {
+  uint32_t offset;       /**< of the clock that the peer sees */
+  uint32_t recent;       /**< TS.Recent */
+  uint32_t acknowledged; /**< Last.ACK.sent */
+  uint16_t recent_hours; /**< when `recent` came */
+  uint16_t path_mss;     /**< of a path that is narrower than the MSS; 0 = is not known to be */
+};
+
+/** The pcb is new: `extra` is for it, in memory that stays as long as the pcb. */
+void adit_port_attach(struct tcp_pcb *pcb, struct adit_port_extra *extra);
+
+/** The clock that the peer of a connection with timestamps sees (timestamp.c). */
+uint32_t adit_port_timestamp(const adit_endpoint *local, const adit_endpoint *remote);
+
+/** The SYN of this new connection had timestamps, `recent` being TSval: it gets them, and its MSS gets smaller. */
+void adit_port_stamp(struct tcp_pcb *pcb, const adit_endpoint *local, const adit_endpoint *remote, uint32_t recent);
+
+/** Whether the connection has timestamps. */
+bool adit_port_stamped(const struct tcp_pcb *pcb);
+
+/** How much payload a segment of the connection may carry over its path: its MSS, or less. */
+uint16_t adit_port_mss(const struct tcp_pcb *pcb);
+
+/** The connection's path takes segments of `mss` only, less than before: what is under way goes out again with tcp_output. */
+void adit_port_narrow(struct tcp_pcb *pcb, uint16_t mss);
+
+/** Forget that the path was narrow: what is sent from now on may be as long as the peer takes. */
+void adit_port_widen(struct tcp_pcb *pcb);
+
+/** One tick of lwIP's TCP timers for one connection, which may be gone afterwards; see lone.c. */
+void adit_port_tick(struct tcp_pcb *pcb);
+
+/** So many ticks have passed. */
+void adit_port_count_ticks(uint32_t ticks);
+
 /** Send an IP packet over the link: straight to `output`, or by way of ARP or neighbour discovery. Borrows the pbuf. */
 int adit_port_send(struct pbuf *packet, unsigned version, const uint8_t *destination);
+
+/** How often something may happen; zeroed at the beginning. */
+struct adit_port_rate {
+  uint64_t refill_ns;
+  uint32_t tokens;
+};
+
+/** Whether it may happen now: `burst` times at once, `rate` times a second in the long run. */
+bool adit_port_allows(struct adit_port_rate *limit, uint32_t burst, uint32_t rate);
 
 /** lwIP's error code as a negative errno. */
 int adit_port_error(err_t err);

@@ -9,6 +9,9 @@
  * A peer may also acknowledge a part of a large segment. When that is sent again, the acknowledged part has to go first:
  * it would never be acknowledged a second time, and everything behind it would wait.
  *
+ * A path may be narrower than the connection's MSS (adit_port_narrow). pcb->mss stays, since lwIP relies on it; what counts on
+ * the way out is adit_port_mss: whoever cuts large segments cuts by that, and where nobody does they are split here.
+ *
  * Splitting copies no data that was lent (PBUF_ROM); both parts refer to it. Data that lwIP copied itself lies in the
  * first part's memory, which is freed before the second part is done with, so that is copied.
  */
@@ -22,6 +25,10 @@
 /* Headers of the largest TCP/IP packet without options of lwIP's: Ethernet, IPv6, TCP. pbuf lengths are 16 bits. */
 enum { HEADERS = 14 + 40 + 60 };
 
+static unsigned option_bytes(const struct tcp_pcb *pcb) {
+  return LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH(pcb, 0);
+}
+
 /*
  * At most half of the largest window that the peer has offered, as lwIP has it, but never less than one MSS: the limit must
  * not fall (tcp_write relies on it), and what is too long for a small window is split when it is sent.
@@ -30,12 +37,32 @@ u16_t adit_port_segment_limit(const struct tcp_pcb *pcb) {
   uint32_t limit = adit_port_current()->options.segment_limit;
   uint32_t payload = limit > HEADERS ? limit - HEADERS : 0;
   uint32_t segments = LWIP_MIN(payload, pcb->snd_wnd_max / 2) / pcb->mss;
-  return (u16_t)(segments > 1 ? segments * pcb->mss : pcb->mss);
+  uint32_t length = segments > 1 ? segments * pcb->mss : pcb->mss;
+  return (u16_t)(length + option_bytes(pcb)); /* lwIP takes the options off again */
 }
 
-/* A chain that holds what `pbuf` holds behind `offset`: lent data by reference, other data as a copy. */
-static struct pbuf *tail_of(const struct pbuf *pbuf, uint32_t offset) {
-  struct pbuf *tail = pbuf_alloc(PBUF_TRANSPORT, 0, PBUF_RAM);
+u16_t adit_port_mss(const struct tcp_pcb *pcb) {
+  u16_t path = adit_port_extra_of(pcb)->path_mss;
+  return path > 0 && path < pcb->mss ? path : pcb->mss;
+}
+
+/*
+ * What is under way is sent again from its beginning, as after a retransmission time-out, but at once and with cwnd as it is:
+ * it was not congestion (RFC 8201, 5.4). tcp_output splits it, or has it cut by the new size.
+ */
+void adit_port_narrow(struct tcp_pcb *pcb, u16_t mss) {
+  adit_port_extra_of(pcb)->path_mss = mss;
+  tcp_rexmit_rto_prepare(
+      pcb); /* fails when there is nothing, or it still waits for its neighbour: then the timer does it */
+}
+
+void adit_port_widen(struct tcp_pcb *pcb) {
+  adit_port_extra_of(pcb)->path_mss = 0;
+}
+
+/* A chain that holds room for options and what `pbuf` holds behind `offset`: lent data by reference, other data as a copy. */
+static struct pbuf *tail_of(const struct pbuf *pbuf, uint32_t offset, unsigned options) {
+  struct pbuf *tail = pbuf_alloc(PBUF_TRANSPORT, (u16_t)options, PBUF_RAM);
   if (!tail) return NULL;
   for (; pbuf; pbuf = pbuf->next) {
     if (offset >= pbuf->len) {
@@ -67,7 +94,8 @@ static bool split_head(struct tcp_pcb *pcb, u16_t keep) {
   u16_t rest = (u16_t)(head->len - keep);
   struct tcp_seg *behind = memp_malloc(MEMP_TCP_SEG);
   if (!behind) return false;
-  struct pbuf *pbuf = tail_of(head->p, (uint32_t)head->p->tot_len - rest);
+  unsigned options = option_bytes(pcb);
+  struct pbuf *pbuf = tail_of(head->p, (uint32_t)head->p->tot_len - rest, options);
   if (!pbuf) goto free_segment;
   if (pbuf_add_header(pbuf, TCP_HLEN) != 0) goto free_pbuf;
 
@@ -80,7 +108,7 @@ static bool split_head(struct tcp_pcb *pcb, u16_t keep) {
       .dest = head->tcphdr->dest,
       .seqno = lwip_htonl(lwip_ntohl(head->tcphdr->seqno) + keep),
   };
-  TCPH_HDRLEN_FLAGS_SET(header, TCP_HLEN / 4, moving);
+  TCPH_HDRLEN_FLAGS_SET(header, (TCP_HLEN + options) / 4, moving);
   *behind = (struct tcp_seg){.next = head->next, .p = pbuf, .len = rest, .flags = head->flags, .tcphdr = header};
 
   pcb->snd_queuelen = (u16_t)(pcb->snd_queuelen - pbuf_clen(head->p));
@@ -131,9 +159,13 @@ struct tcp_seg *adit_port_fit_segment(struct tcp_pcb *pcb, u32_t window) {
   }
 
   u32_t used = first - pcb->lastack;
-  if (used >= window || head->len <= window - used) return head;
+  u32_t mss = adit_port_mss(pcb);
+  if (used >= window) return head;
   u32_t room = window - used;
-  u32_t keep = room / pcb->mss * pcb->mss;
+  if (adit_port_current()->options.segment_limit == 0 && head->len > mss)
+    room = LWIP_MIN(room, mss); /* nobody cuts it */
+  if (head->len <= room) return head;
+  u32_t keep = room / mss * mss;
   /* Less than an MSS: worth sending when it is half of what the peer has ever offered (RFC 1122, 4.2.3.4). */
   if (keep == 0 && room >= pcb->snd_wnd_max / 2) keep = room;
   if (keep > 0 && !split_head(pcb, (u16_t)keep)) return send_later(pcb);

@@ -24,7 +24,7 @@ _Static_assert(sizeof((struct adit_port_options){0}.secret) == crypto_shorthash_
                "the secret is a SipHash key");
 
 __thread ptrdiff_t adit_port_distance;
-static __thread struct adit_port *current;
+static __thread struct adit_port *current __attribute__((tls_model("initial-exec")));
 
 struct adit_port *adit_port_current(void) {
   return current;
@@ -72,8 +72,13 @@ uint32_t adit_port_random(void) {
   return (uint32_t)adit_port_hash(current, ADIT_HASH_RANDOM, &count, sizeof count);
 }
 
+void adit_port_next_isn(const uint32_t *isn) {
+  current->next_isn = isn;
+}
+
 /* RFC 6528 section 3: ISN = M + F(local address and port, remote address and port, secret); M ticks every 4 us. */
 u32_t adit_port_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote, u16_t remote_port) {
+  if (current->next_isn) return *current->next_isn;
   struct {
     uint8_t local[16], remote[16];
     uint16_t local_port, remote_port;
@@ -105,6 +110,19 @@ uint32_t adit_port_window_update(void) {
 
 uint64_t adit_port_retransmissions(const struct adit_port *port) {
   return port->retransmissions;
+}
+
+uint64_t adit_port_old_segments(const struct adit_port *port) {
+  return port->old_segments;
+}
+
+uint64_t adit_port_unstamped_segments(const struct adit_port *port) {
+  return port->unstamped_segments;
+}
+
+void adit_port_attach(struct tcp_pcb *pcb, struct adit_port_extra *extra) {
+  *extra = (struct adit_port_extra){0};
+  tcp_ext_arg_set(pcb, ADIT_PORT_EXTRA_SLOT, extra);
 }
 
 u32_t sys_now(void) {

@@ -24,7 +24,7 @@ MAY = {
     # One object for embedders, on top of everything. The program has its own way of putting the parts together, since it
     # configures the machine as well.
     "tunnel": ["public", "packet", "device", "stack", "relay", "runtime"],
-    "cli": ["public", "packet", "host", "runtime", "service", "relay", "tunnel"],
+    "cli": ["public", "packet", "device", "host", "runtime", "service", "relay", "tunnel"],
     "demos": ["public"],
     "lwip": [],
 }

@@ -8,10 +8,12 @@
 #   tests/run.sh                       what needs no root; what was left out is said
 #   sudo tests/run.sh unit net         only these suites
 #   tests/run.sh --list                their names
+#   sudo tests/run.sh --long [fuzz]    for longer (ADIT_TEST_LONG=1 for what runs): ten minutes a fuzz target, ten million
+#                                      mutated packets, 100 seeds, 10,000 bad upstreams, 200 kills, longer floods
 #
 # A suite is a program. It writes progress to its output, its counts through `count`, and ends with 0, with 77 when it
 # was left out, or with another status when it failed (tests/suites/lib.sh has the helpers). The runner ends with one
-# line a suite and a last line "N passed, N failed[, N skipped]". It exits with 1 when something failed. With CI=true
+# line a suite, what each failed test said at its end, and a last line "N passed, N failed[, N skipped]". It exits with 1 when something failed. With CI=true
 # what is left out or skipped counts as failed, because there everything has to run.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -50,7 +52,8 @@ done
 for argument in "$@"; do
   case $argument in
     --list) printf '%s\n' "${names[@]#??-}"; exit 0 ;;
-    -*) echo "usage: $0 [--list] [SUITE...]" >&2; exit 2 ;;
+    --long) export ADIT_TEST_LONG=1 ;;
+    -*) echo "usage: $0 [--list] [--long] [SUITE...]" >&2; exit 2 ;;
     *)
       for name in "${names[@]}"; do [ "${name#??-}" != "$argument" ] || { only+=("$name"); continue 2; }; done
       echo "$0: there is no suite '$argument'; the suites are: ${names[*]#??-}" >&2
@@ -58,7 +61,7 @@ for argument in "$@"; do
       ;;
   esac
 done
-[ $# = 0 ] || names=("${only[@]}")
+[ ${#only[@]} = 0 ] || names=("${only[@]}")
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/adit-run.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -66,7 +69,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 install_packages
 
-passed=0 failed=0 skipped=0 lines=()
+passed=0 failed=0 skipped=0 lines=() ends=()
 for name in "${names[@]}"; do
   short=${name#??-}
   say "$short"
@@ -97,6 +100,9 @@ for name in "${names[@]}"; do
   counts="$p passed, $f failed$([ "$s" = 0 ] || echo ", $s skipped")"
   lines+=("$(printf '%-12s %-7s %6s s  %s' "$short" "$result" "$seconds" "$counts")")
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  for kind in unsteady failed; do
+    [ ! -e "$work/$name/$kind" ] || ends+=("$(awk -v s="$short" -v k="$kind" '/^[^ ]/ { print s ", " k ": " $0; next } 1' "$work/$name/$kind")")
+  done
   rm -rf "${work:?}/$name"
 done
 
@@ -105,5 +111,6 @@ if [ "$(id -u)" = 0 ] && [ -d build ] && [ "$(stat -c %u .)" != 0 ]; then chown 
 
 printf '\n'
 printf '%s\n' "${lines[@]}"
+[ ${#ends[@]} = 0 ] || printf '%s\n' '' "${ends[@]}" ''
 printf '%s passed, %s failed%s\n' "$passed" "$failed" "$([ "$skipped" = 0 ] || echo ", $skipped skipped")"
 [ "$failed" = 0 ]

@@ -3,6 +3,8 @@
  *
  * From --route, --bypass and --fail-closed to traffic that enters the device.
  *
+ * With --dns fake the networks of its addresses are captured too: nobody but this adit knows what they stand for.
+ *
  * What earlier runs left is removed only after the own capture is in place, so that what was kept blocked by
  * --fail-closed is never open in between.
  */
@@ -11,6 +13,25 @@
 #include "cli/say.h"
 
 #include <net/if.h>
+#include <string.h>
+
+/* Addresses of --dns fake (relay/fake_names.h), that for IPv6 last. */
+static const adit_cidr fake[] = {
+    {.ip = {{198, 18}, 4}, .prefix = 15},
+    {.ip = {{0xfd, 0x00, 0x01, 0x98, 0x00, 0x18}, 6}, .prefix = 48},
+};
+enum { FAKES = sizeof fake / sizeof fake[0], IPV6_MTU = 1280 };
+
+/* What is to be captured into `capture`. Returns the number. */
+static size_t collect(const struct adit_cli_options *options, const struct adit_cli_device *device,
+                      adit_cidr capture[ADIT_CLI_LIST + FAKES]) {
+  size_t count = options->route.count;
+  size_t fakes = device->mtu < IPV6_MTU ? FAKES - 1 : FAKES;
+  memcpy(capture, options->route.item, count * sizeof *capture);
+  if (options->dns.mode != ADIT_CLI_DNS_FAKE) return count;
+  memcpy(capture + count, fake, fakes * sizeof *fake);
+  return count + fakes;
+}
 
 static void pass_notice(void *user, const char *text) {
   adit_cli_note(user, "note: %s", text);
@@ -40,10 +61,11 @@ enum adit_cli_status adit_cli_capture(const struct adit_cli_options *options, co
   } user = {.in = options}; /* the two above only read it */
   *routes = NULL;
   if (options->route.count > 0) {
+    adit_cidr capture[ADIT_CLI_LIST + FAKES];
     struct adit_routes_options how = {
         .index = if_nametoindex(device->name),
-        .capture = options->route.item,
-        .captures = options->route.count,
+        .capture = capture,
+        .captures = collect(options, device, capture),
         .bypass = options->bypass.item,
         .bypasses = options->bypass.count,
         .own = device->address.item,

@@ -18,7 +18,8 @@ const struct adit_cli_command adit_cli_commands[] = {
         .examples = "  adit serve &\n"
                     "  ping 192.168.3.12\n"
                     "  curl http://192.168.3.12/",
-        .options = ADIT_CLI_COMMON_OPTIONS | ADIT_CLI_DEVICE_OPTIONS | BIT(ANSWER) | BIT(QUEUES),
+        .options = ADIT_CLI_COMMON_OPTIONS | ADIT_CLI_DEVICE_OPTIONS | BIT(ANSWER) | BIT(QUEUES) | BIT(IDLE_TIMEOUT) |
+                   BIT(MEMORY) | BIT(CONTROL),
         .mtu_min = 576,
         .run = adit_cli_serve,
     },
@@ -33,7 +34,7 @@ const struct adit_cli_command adit_cli_commands[] = {
                     "  ip route add 203.0.113.0/24 dev adit0\n"
                     "  adit proxy --upstream http://proxy.example:8080 --route default",
         .options = ADIT_CLI_COMMON_OPTIONS | (ADIT_CLI_DEVICE_OPTIONS & ~(BIT(TAP) | BIT(BRIDGE))) | BIT(ANSWER) |
-                   BIT(QUEUES) | ADIT_CLI_RELAY_OPTIONS | BIT(ROUTE) | BIT(BYPASS) | BIT(FAIL_CLOSED),
+                   BIT(QUEUES) | ADIT_CLI_RELAY_OPTIONS | BIT(ROUTE) | BIT(BYPASS) | BIT(FAIL_CLOSED) | BIT(CONTROL),
         .mtu_min = 576,
         .run = adit_cli_proxy,
     },
@@ -47,7 +48,7 @@ const struct adit_cli_command adit_cli_commands[] = {
         .examples = "  adit run --upstream socks5://127.0.0.1:1080 -- curl https://example.org/\n"
                     "  adit run -- bash",
         .options = ADIT_CLI_COMMON_OPTIONS | ADIT_CLI_RELAY_OPTIONS | BIT(DEV) | BIT(ADDRESS) | BIT(MTU) | BIT(QUEUES) |
-                   BIT(NO_OFFLOAD),
+                   BIT(NO_OFFLOAD) | BIT(FAULT) | BIT(CONTROL) | BIT(NO_SANDBOX),
         .mtu_min = 576,
         .operand = "COMMAND [ARG]...",
         .operand_hint = "give the command to run, for example: adit run -- curl https://example.org/",
@@ -85,16 +86,38 @@ const struct adit_cli_command adit_cli_commands[] = {
             "Reads the client's packets of a capture and gives them to the stack that 'adit serve' runs. Needs no\n"
             "device and no root. Two runs give the same answers, byte for byte.",
         .examples = "  adit replay ping.pcap -o answers.pcap",
-        .options = ADIT_CLI_COMMON_OPTIONS | BIT(ANSWER) | BIT(MTU) | BIT(OUT) | BIT(SEED),
+        .options = ADIT_CLI_COMMON_OPTIONS | BIT(ANSWER) | BIT(MTU) | BIT(OUT) | BIT(SEED) | BIT(NO_SANDBOX),
         .mtu_min = 576,
         .operand = "IN.pcap",
         .operand_hint = "give the capture to replay, for example: adit replay ping.pcap -o answers.pcap",
         .run = adit_cli_replay,
     },
     {
+        .name = "stat",
+        .purpose = "ask an adit that runs for its counters",
+        .details = "Asks a running 'adit serve', 'proxy' or 'run' through its control socket and prints what it has\n"
+                   "seen. Without options it finds the one that runs; of several it lists the names.",
+        .examples = "  adit stat\n"
+                    "  adit stat --dev adit0 --watch 1",
+        .options = ADIT_CLI_COMMON_OPTIONS | BIT(DEV) | BIT(CONTROL) | BIT(JSON) | BIT(WATCH),
+        .run = adit_cli_stat,
+    },
+    {
+        .name = "top",
+        .purpose = "watch the connections of an adit that runs",
+        .details =
+            "Shows rates and connections of a running 'adit serve', 'proxy' or 'run', the busiest first, until q\n"
+            "is pressed. Without options it finds the one that runs; of several it lists the names.",
+        .examples = "  adit top\n"
+                    "  adit top --dev adit0",
+        .options = ADIT_CLI_COMMON_OPTIONS | BIT(DEV) | BIT(CONTROL),
+        .run = adit_cli_top,
+    },
+    {
         .name = "cleanup",
         .purpose = "remove what an 'adit proxy' that was killed left behind",
-        .details = "Removes the policy rules and routing tables of earlier runs whose device is gone, and says which.\n"
+        .details = "Removes the policy rules and routing tables of earlier runs whose device is gone, and control\n"
+                   "sockets on which nobody listens any more, and says which.\n"
                    "What belongs to an adit that runs stays.",
         .options = ADIT_CLI_COMMON_OPTIONS,
         .run = adit_cli_cleanup,

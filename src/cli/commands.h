@@ -35,6 +35,8 @@ enum adit_cli_status adit_cli_reflect(const struct adit_cli_options *options);
 enum adit_cli_status adit_cli_replay(const struct adit_cli_options *options);
 enum adit_cli_status adit_cli_proxy(const struct adit_cli_options *options);
 enum adit_cli_status adit_cli_run(const struct adit_cli_options *options);
+enum adit_cli_status adit_cli_stat(const struct adit_cli_options *options);
+enum adit_cli_status adit_cli_top(const struct adit_cli_options *options);
 enum adit_cli_status adit_cli_cleanup(const struct adit_cli_options *options);
 
 #endif

@@ -72,6 +72,8 @@ static const char *what_is(const struct adit_cli_option *row) {
     return "the name of a file";
   case ADIT_CLI_KIND_CHOICE:
     return "one word";
+  case ADIT_CLI_KIND_USER:
+    return "the name of a user";
   case ADIT_CLI_KIND_HOST:
   case ADIT_CLI_KIND_NETWORK:
     return "an address with a prefix length, or a list of them";
@@ -82,6 +84,7 @@ static const char *what_is(const struct adit_cli_option *row) {
   case ADIT_CLI_KIND_URL:
     return "a URL";
   case ADIT_CLI_KIND_DNS:
+  case ADIT_CLI_KIND_FAULT:
     return "off, fake or forward:ADDRESS";
   }
   return "a value";

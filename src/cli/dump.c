@@ -8,9 +8,11 @@
  * and a flood costs few system calls.
  */
 #include "cli/commands.h"
+#include "cli/fault.h"
 #include "cli/open.h"
 #include "cli/output.h"
 #include "cli/pump.h"
+#include "cli/sandboxing.h"
 #include "cli/say.h"
 #include "cli/signals.h"
 #include "packet/print.h"
@@ -83,6 +85,7 @@ static enum adit_cli_status run(struct dump *dump, const struct adit_cli_device 
       .user = dump,
   };
   enum adit_cli_status status = adit_cli_pump(&pump);
+  adit_cli_fault_tell(dump->options, device->queue, device->queues);
   if (dump->error == -EPIPE || pump.hung_up) return status; /* nobody reads: nothing to say */
   if (dump->error != 0 && dump->error != -EINTR) {
     return adit_cli_fail(dump->options, "cannot write to standard output: %s", strerror(-dump->error));
@@ -108,7 +111,10 @@ enum adit_cli_status adit_cli_dump(const struct adit_cli_options *options) {
   status = adit_cli_open(options, false, &device);
   if (status != ADIT_CLI_DONE) goto close_output;
   dump.ethernet = adit_device_link(device.queue[0]) == ADIT_LINK_ETHERNET;
-  status = run(&dump, &device, signals);
+  tzset(); /* which reads files; print needs local time */
+  struct adit_cli_sandboxing sandboxing = {.calls = ADIT_SANDBOX_NETLINK, .puts_back = adit_cli_puts_back(&device)};
+  status = adit_cli_sandbox(options, &sandboxing);
+  if (status == ADIT_CLI_DONE) status = run(&dump, &device, signals);
   adit_cli_close(&device);
 close_output:
   adit_cli_output_close(&dump.output);

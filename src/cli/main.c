@@ -4,6 +4,7 @@
  * The program: finds the command, reads its options, runs it.
  */
 #include "cli/commands.h"
+#include "cli/secret.h"
 #include "cli/suggest.h"
 
 #include <errno.h>
@@ -70,10 +71,15 @@ static enum adit_cli_status help(const char *topic) {
 
 /* `argv[0]` is the command. */
 static enum adit_cli_status run(const struct adit_cli_command *command, int argc, char **argv) {
+  char **words = adit_cli_secret_words(argc, argv);
+  if (words == NULL) {
+    fprintf(stderr, "adit %s: out of memory\n", command->name);
+    return ADIT_CLI_FAILED;
+  }
   struct adit_cli_options options;
   struct adit_cli_error error;
   enum adit_cli_status status;
-  int result = adit_cli_options_parse(command, argc, argv, &options, &error);
+  int result = adit_cli_options_parse(command, argc, words, &options, &error);
   if (result != 0) {
     fprintf(stderr, "adit %s: %s\n", command->name, error.text);
     status = result == -EINVAL ? ADIT_CLI_USAGE : ADIT_CLI_FAILED;
@@ -83,6 +89,7 @@ static enum adit_cli_status run(const struct adit_cli_command *command, int argc
     status = command->run(&options);
   }
   adit_cli_options_free(&options);
+  adit_cli_secret_free(words);
   return status;
 }
 

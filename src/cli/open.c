@@ -14,6 +14,7 @@
 #include "cli/open.h"
 
 #include "cli/explain.h"
+#include "cli/fault.h"
 #include "cli/say.h"
 #include "host/link.h"
 
@@ -153,6 +154,7 @@ static enum adit_cli_status open_by_name(struct opening *o, bool offload) {
     void *out;
   } user = {.in = options}; /* pass_notice only reads it */
   bool wants_offload = options->offload == ADIT_CLI_OFFLOAD_DEFAULT ? offload : options->offload == ADIT_CLI_OFFLOAD_ON;
+  if (adit_cli_given(options, ADIT_CLI_FAULT)) wants_offload = false;
   struct adit_device_options how = {
       .size = sizeof how,
       .name = options->dev,
@@ -300,6 +302,8 @@ static enum adit_cli_status configure(struct opening *o) {
       return adit_cli_explain_setting(o->options, device->name, "'no link-local address'", o->link, error);
     }
   }
+  if (o->ours)
+    (void)adit_link_set_queue(o->link, o->info.index, ADIT_LINK_QUEUE); /* without it, as the kernel has it */
   enum adit_cli_status status = set_mtu(o);
   for (size_t i = 0; status == ADIT_CLI_DONE && i < o->wanted.count; i++) status = set_address(o, o->wanted.item[i]);
   if (status == ADIT_CLI_DONE) status = set_bridge(o);
@@ -353,6 +357,7 @@ enum adit_cli_status adit_cli_open(const struct adit_cli_options *options, bool 
     status = adit_cli_given(options, ADIT_CLI_FD) ? open_by_fd(&o) : open_by_name(&o, offload);
   }
   if (status == ADIT_CLI_DONE) status = configure(&o);
+  if (status == ADIT_CLI_DONE) status = adit_cli_fault_insert(options, device->queue, device->queues);
   if (status == ADIT_CLI_DONE) return status;
 
 close_device:
@@ -380,6 +385,11 @@ void adit_cli_close(struct adit_cli_device *device) {
   }
   while (device->queues > 0) adit_device_close(device->queue[--device->queues]);
   device->queue[0] = NULL;
+}
+
+bool adit_cli_puts_back(const struct adit_cli_device *device) {
+  const struct adit_cli_undo *undo = device->undo;
+  return undo != NULL && undo->index != 0 && (undo->mtu || undo->up || undo->master || undo->address.count > 0);
 }
 
 /* ---- questions -------------------------------------------------------------------------------------------------- */
@@ -410,7 +420,20 @@ size_t adit_cli_answers(const struct adit_cli_options *options, const struct adi
   return answers->count;
 }
 
-size_t adit_cli_excepts(const struct adit_cli_device *device, adit_ip *excepts) {
-  for (size_t i = 0; i < device->address.count; i++) excepts[i] = device->address.item[i].ip;
-  return device->address.count;
+/* The last address of an IPv4 network. One of two addresses has none for everybody (RFC 3021). */
+static bool find_broadcast(adit_cidr network, adit_ip *broadcast) {
+  *broadcast = network.ip;
+  if (network.ip.version != 4 || network.prefix > 30) return false;
+  for (unsigned bit = network.prefix; bit < 32; bit++)
+    broadcast->bytes[bit / 8] = (uint8_t)(broadcast->bytes[bit / 8] | 0x80u >> bit % 8);
+  return true;
+}
+
+size_t adit_cli_excepts(const struct adit_cli_cidrs *address, adit_ip *excepts) {
+  size_t count = 0;
+  for (size_t i = 0; i < address->count; i++) {
+    excepts[count++] = address->item[i].ip;
+    if (find_broadcast(address->item[i], &excepts[count])) count++;
+  }
+  return count;
 }

@@ -42,6 +42,9 @@ enum adit_cli_status adit_cli_open(const struct adit_cli_options *options, bool 
  */
 void adit_cli_close(struct adit_cli_device *device);
 
+/** Whether adit_cli_close will have something to take back, which takes CAP_NET_ADMIN. */
+bool adit_cli_puts_back(const struct adit_cli_device *device);
+
 /** One line about the device, "adit0 (TUN, MTU 1500, 192.168.3.11/24, fdad:3::11/64)", in `text`. Returns `text`. */
 char *adit_cli_describe(const struct adit_cli_device *device, char *text, size_t size);
 
@@ -53,10 +56,14 @@ char *adit_cli_describe(const struct adit_cli_device *device, char *text, size_t
 size_t adit_cli_answers(const struct adit_cli_options *options, const struct adit_cli_device *device,
                         struct adit_cli_cidrs *answers);
 
+/** Most that adit_cli_excepts finds. */
+#define ADIT_CLI_EXCEPTS (2 * ADIT_CLI_LIST)
+
 /**
- * The addresses that are the kernel's own, for `except` of adit_stack_options: those of the device. `excepts` has room
- * for ADIT_CLI_LIST. Returns their number.
+ * What no stack behind a device with these addresses is, for `except` of adit_stack_options: the addresses, which are the
+ * kernel's, and the broadcast address of each IPv4 network, to which nobody answers (RFC 1122, 3.2.2.6 and 4.2.3.10).
+ * `excepts` has room for ADIT_CLI_EXCEPTS. Returns their number.
  */
-size_t adit_cli_excepts(const struct adit_cli_device *device, adit_ip *excepts);
+size_t adit_cli_excepts(const struct adit_cli_cidrs *address, adit_ip *excepts);
 
 #endif

@@ -100,6 +100,14 @@ const struct adit_cli_option adit_cli_option_table[ADIT_CLI_OPTION_IDS] = {
                              .offset = FIELD(offload),
                              .value = ADIT_CLI_OFFLOAD_OFF,
                              .help = "no packets larger than the MTU, all checksums complete"},
+    [ADIT_CLI_FAULT] = {.name = "fault",
+                        .kind = ADIT_CLI_KIND_FAULT,
+                        .offset = FIELD(fault),
+                        .argument = "SPEC",
+                        .example = "drop=1%,delay=20ms..80ms",
+                        .help = "lose, delay and damage packets: drop, reorder, repeat, corrupt,\n"
+                                "truncate=N%, delay=TIME[..TIME], seed=N, separated by commas;\n"
+                                "in: or out: before one for one direction (see adit(1))"},
     [ADIT_CLI_HEX] = {.name = "hex",
                       .letter = 'x',
                       .kind = ADIT_CLI_KIND_SET,
@@ -280,6 +288,38 @@ const struct adit_cli_option adit_cli_option_table[ADIT_CLI_OPTION_IDS] = {
                          .max = UINT64_C(1) << 40,
                          .help = "most memory for connections and their data for each queue, with\n"
                                  "K, M or G behind it for units of 1024 (default: 256M)"},
+    [ADIT_CLI_CONTROL] = {.name = "control",
+                          .kind = ADIT_CLI_KIND_PATH,
+                          .offset = FIELD(control),
+                          .argument = "PATH",
+                          .example = "/run/adit/adit0.sock",
+                          .help = "socket through which a running adit is asked ('adit stat'); off\n"
+                                  "for none (default: /run/adit/DEV.sock for root,\n"
+                                  "$XDG_RUNTIME_DIR/adit/DEV.sock for others)"},
+    [ADIT_CLI_JSON] = {.name = "json",
+                       .kind = ADIT_CLI_KIND_SET,
+                       .offset = FIELD(json),
+                       .value = 1,
+                       .help = "print the answer as it came, one line of JSON"},
+    [ADIT_CLI_WATCH] = {.name = "watch",
+                        .kind = ADIT_CLI_KIND_NUMBER,
+                        .offset = FIELD(watch),
+                        .argument = "SECONDS",
+                        .example = "1",
+                        .min = 1,
+                        .max = LONGEST,
+                        .help = "ask again and again, and print rates"},
+    [ADIT_CLI_USER] = {.name = "user",
+                       .kind = ADIT_CLI_KIND_USER,
+                       .offset = FIELD(user),
+                       .argument = "NAME",
+                       .example = "nobody",
+                       .help = "become this user when the device is open, its group with it"},
+    [ADIT_CLI_NO_SANDBOX] = {.name = "no-sandbox",
+                             .kind = ADIT_CLI_KIND_SET,
+                             .offset = FIELD(no_sandbox),
+                             .value = 1,
+                             .help = "keep all rights while running, for debuggers"},
     [ADIT_CLI_CONFIG] = {.name = "config",
                          .kind = ADIT_CLI_KIND_PATH,
                          .command_line_only = true,
@@ -313,11 +353,18 @@ static_assert(ADIT_CLI_OPTION_IDS <= 64, "a bit each in a set");
 
 /* ---- messages --------------------------------------------------------------------------------------------------- */
 
+/* Messages quote what somebody wrote in a file or on the command line: a terminal must not obey it. */
+static void defuse(char *text) {
+  for (; *text != '\0'; text++)
+    if ((unsigned char)*text < ' ' || *text == 0x7f) *text = '?';
+}
+
 int adit_cli_error(struct adit_cli_error *error, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(error->text, sizeof error->text, format, arguments);
   va_end(arguments);
+  defuse(error->text);
   return -EINVAL;
 }
 
@@ -327,6 +374,7 @@ void adit_cli_error_add(struct adit_cli_error *error, const char *format, ...) {
   va_start(arguments, format);
   vsnprintf(error->text + used, sizeof error->text - used, format, arguments);
   va_end(arguments);
+  defuse(error->text + used);
 }
 
 const char *adit_cli_option_spell(const struct adit_cli_options *options, enum adit_cli_option_id id, char *text,
@@ -376,6 +424,72 @@ enum adit_cli_option_id adit_cli_option_find(const char *name) {
 
 bool adit_cli_given(const struct adit_cli_options *options, enum adit_cli_option_id id) {
   return (options->given & ADIT_CLI_BIT(id)) != 0;
+}
+
+static bool same_text(const char *a, const char *b) {
+  return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool same_cidrs(const struct adit_cli_cidrs *a, const struct adit_cli_cidrs *b) {
+  if (a->count != b->count) return false;
+  for (size_t i = 0; i < a->count; i++) {
+    if (!adit_ip_equal(a->item[i].ip, b->item[i].ip) || a->item[i].prefix != b->item[i].prefix) return false;
+  }
+  return true;
+}
+
+static bool same_dns(const struct adit_cli_dns *a, const struct adit_cli_dns *b) {
+  if (a->mode != b->mode) return false;
+  return a->mode != ADIT_CLI_DNS_FORWARD ||
+         (a->server.port == b->server.port && adit_ip_equal(a->server.ip, b->server.ip));
+}
+
+/* A number that may be 0 is another one when nobody gave it. */
+static bool same_number(const struct adit_cli_options *a, const struct adit_cli_options *b, unsigned id) {
+  const struct adit_cli_option *row = &adit_cli_option_table[id];
+  bool given = adit_cli_given(a, (enum adit_cli_option_id)id), given_b = adit_cli_given(b, (enum adit_cli_option_id)id);
+  const void *in_a = (const char *)a + row->offset, *in_b = (const char *)b + row->offset;
+  return *(const uint64_t *)in_a == *(const uint64_t *)in_b && (row->min > 0 || given == given_b);
+}
+
+static bool same_value(const struct adit_cli_options *a, const struct adit_cli_options *b, unsigned id) {
+  const struct adit_cli_option *row = &adit_cli_option_table[id];
+  const void *in_a = (const char *)a + row->offset, *in_b = (const char *)b + row->offset;
+  switch (row->kind) {
+  case ADIT_CLI_KIND_SET:
+  case ADIT_CLI_KIND_CHOICE:
+    return *(const int *)in_a == *(const int *)in_b;
+  case ADIT_CLI_KIND_NUMBER:
+  case ADIT_CLI_KIND_BYTES:
+    return same_number(a, b, id);
+  case ADIT_CLI_KIND_NAME:
+  case ADIT_CLI_KIND_PATH:
+  case ADIT_CLI_KIND_URL:
+  case ADIT_CLI_KIND_USER:
+    return same_text(*(const char *const *)in_a, *(const char *const *)in_b);
+  case ADIT_CLI_KIND_HOST:
+  case ADIT_CLI_KIND_NETWORK:
+  case ADIT_CLI_KIND_ROUTE:
+    return same_cidrs(in_a, in_b);
+  case ADIT_CLI_KIND_DNS:
+    return same_dns(in_a, in_b);
+  case ADIT_CLI_KIND_FAULT:
+    return memcmp(in_a, in_b, sizeof a->fault) == 0;
+  }
+  return true;
+}
+
+uint64_t adit_cli_options_differ(const struct adit_cli_options *a, const struct adit_cli_options *b) {
+  uint64_t differ = 0;
+  for (unsigned id = 0; id < ADIT_CLI_OPTION_IDS; id++) {
+    if (!(a->command->options & ADIT_CLI_BIT(id)) || same_value(a, b, id)) continue;
+    unsigned first = 0;
+    while (adit_cli_option_table[first].offset != adit_cli_option_table[id].offset ||
+           !(a->command->options & ADIT_CLI_BIT(first)))
+      first++;
+    differ |= ADIT_CLI_BIT(first);
+  }
+  return differ;
 }
 
 /* One option: its forms in the left column, its help lines in the right one. */

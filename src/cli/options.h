@@ -6,6 +6,8 @@
 #ifndef ADIT_CLI_OPTIONS_H
 #define ADIT_CLI_OPTIONS_H
 
+#include "device/fault_plan.h"
+
 #include <adit/address.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,6 +36,7 @@ enum adit_cli_option_id {
   ADIT_CLI_QUEUES,
   ADIT_CLI_OFFLOAD,
   ADIT_CLI_NO_OFFLOAD,
+  ADIT_CLI_FAULT,
   ADIT_CLI_HEX,
   ADIT_CLI_FORMAT,
   ADIT_CLI_COUNT,
@@ -57,6 +60,11 @@ enum adit_cli_option_id {
   ADIT_CLI_MAX_FLOWS,
   ADIT_CLI_MAX_UDP,
   ADIT_CLI_MEMORY,
+  ADIT_CLI_CONTROL,
+  ADIT_CLI_JSON,
+  ADIT_CLI_WATCH,
+  ADIT_CLI_USER,
+  ADIT_CLI_NO_SANDBOX,
   ADIT_CLI_CONFIG,
   ADIT_CLI_VERBOSE,
   ADIT_CLI_QUIET,
@@ -76,7 +84,8 @@ enum adit_cli_option_id {
 #define ADIT_CLI_DEVICE_OPTIONS                                                                                        \
   (ADIT_CLI_BIT(ADIT_CLI_DEV) | ADIT_CLI_BIT(ADIT_CLI_TAP) | ADIT_CLI_BIT(ADIT_CLI_BRIDGE) |                           \
    ADIT_CLI_BIT(ADIT_CLI_FD) | ADIT_CLI_BIT(ADIT_CLI_ADDRESS) | ADIT_CLI_BIT(ADIT_CLI_MTU) |                           \
-   ADIT_CLI_BIT(ADIT_CLI_NO_OFFLOAD))
+   ADIT_CLI_BIT(ADIT_CLI_NO_OFFLOAD) | ADIT_CLI_BIT(ADIT_CLI_FAULT) | ADIT_CLI_BIT(ADIT_CLI_USER) |                    \
+   ADIT_CLI_BIT(ADIT_CLI_NO_SANDBOX))
 
 /** What every command takes that relays. */
 #define ADIT_CLI_RELAY_OPTIONS                                                                                         \
@@ -154,6 +163,7 @@ struct adit_cli_options {
   int format;                    /**< --format, --hex: enum adit_cli_format */
   int offload;                   /**< --offload, --no-offload: enum adit_cli_offload */
   int verbosity;                 /**< --verbose: 1, --quiet: -1 */
+  struct adit_fault_plan fault;  /**< --fault; only valid with its bit in `given` */
 
   const char *upstream;         /**< --upstream, a URL that can be read; may hold a password. NULL = direct:// */
   const char *interface;        /**< --interface; NULL = none */
@@ -173,6 +183,14 @@ struct adit_cli_options {
   int udp;                      /**< --udp: enum adit_cli_udp */
   int icmp;                     /**< --icmp: enum adit_cli_icmp */
 
+  const char *control; /**< --control: path of a socket, or "off"; NULL = that of the device's name */
+  int json;            /**< --json: 1 */
+  uint64_t watch;      /**< --watch, seconds; 0 = once */
+  const char *user;    /**< --user; NULL = stay */
+  int no_sandbox;      /**< --no-sandbox: 1 */
+
+  int argc;             /**< the command line, for adit_cli_options_again */
+  char **argv;          /**< borrowed */
   char **operands;      /**< what stands beside the options; borrowed from argv */
   size_t operand_count; /**< their number, within the bounds of the command */
 
@@ -192,7 +210,9 @@ enum adit_cli_kind {
   ADIT_CLI_KIND_ROUTE,   /**< the same, or "default" for all of IPv4 and all of IPv6 */
   ADIT_CLI_KIND_BYTES,   /**< a number from `min` to `max`, perhaps with K, M or G behind it, in a uint64_t */
   ADIT_CLI_KIND_URL,     /**< an upstream, as adit_upstream_parse reads it; its text */
-  ADIT_CLI_KIND_DNS      /**< off, fake or forward:ADDRESS[:PORT], in a struct adit_cli_dns */
+  ADIT_CLI_KIND_DNS,     /**< off, fake or forward:ADDRESS[:PORT], in a struct adit_cli_dns */
+  ADIT_CLI_KIND_USER,    /**< name or number of a user; its text */
+  ADIT_CLI_KIND_FAULT    /**< as adit_fault_plan_parse reads it, in a struct adit_fault_plan */
 };
 
 /** One row of the option table. */
@@ -214,7 +234,10 @@ struct adit_cli_option {
 /** The table, indexed by enum adit_cli_option_id. */
 extern const struct adit_cli_option adit_cli_option_table[ADIT_CLI_OPTION_IDS];
 
-/** A message that says what, why and what to do, without "adit COMMAND: " before it and newline behind it. */
+/**
+ * A message that says what, why and what to do, without "adit COMMAND: " before it and newline behind it. Control
+ * characters in what it quotes have become question marks.
+ */
 struct adit_cli_error {
   char text[ADIT_CLI_MESSAGE];
 };
@@ -234,6 +257,16 @@ int adit_cli_error(struct adit_cli_error *error, const char *format, ...) __attr
  */
 int adit_cli_options_parse(const struct adit_cli_command *command, int argc, char **argv,
                            struct adit_cli_options *options, struct adit_cli_error *error);
+
+/**
+ * The same command line once more, and the file as it is now. `options` is another object, which needs
+ * adit_cli_options_free in every case. Returns as adit_cli_options_parse.
+ */
+int adit_cli_options_again(const struct adit_cli_options *before, struct adit_cli_options *options,
+                           struct adit_cli_error *error);
+
+/** The options of one command of which the values differ, a set of ADIT_CLI_BIT; of those that share a field the first. */
+uint64_t adit_cli_options_differ(const struct adit_cli_options *a, const struct adit_cli_options *b);
 
 /** Free what the options own. */
 void adit_cli_options_free(struct adit_cli_options *options);

@@ -102,7 +102,9 @@ static int set_from_word(const struct adit_cli_command *command, enum adit_cli_o
   }
   struct adit_cli_error tail;
   int result = adit_cli_option_set(command, id, text, options, &tail);
-  return result == 0 ? 0 : adit_cli_error(error, "--%s %s", row->name, tail.text);
+  if (result == 0) return 0;
+  /* A URL may hold a password, so it is not repeated. */
+  return adit_cli_error(error, row->kind == ADIT_CLI_KIND_URL ? "--%s: %s" : "--%s %s", row->name, tail.text);
 }
 
 static int read_words(const struct adit_cli_command *command, int argc, char **argv, struct adit_cli_options *options,
@@ -156,6 +158,11 @@ static int check_together(const struct adit_cli_options *options, struct adit_cl
                             adit_cli_option_spell(options, ADIT_CLI_FD, b, sizeof b));
     }
   }
+  if (adit_cli_given(options, ADIT_CLI_FAULT) && options->offload == ADIT_CLI_OFFLOAD_ON) {
+    return adit_cli_error(error, "%s: faults act on packets as they are on a wire, not on larger ones; leave out %s",
+                          adit_cli_option_spell(options, ADIT_CLI_FAULT, a, sizeof a),
+                          adit_cli_option_spell(options, ADIT_CLI_OFFLOAD, b, sizeof b));
+  }
   bool may_be_tap = options->tap || adit_cli_given(options, ADIT_CLI_FD);
   if (options->bridge != NULL && !may_be_tap) {
     return adit_cli_error(error, "%s %s: a bridge takes Ethernet frames only; add --tap",
@@ -199,7 +206,7 @@ static int check_together(const struct adit_cli_options *options, struct adit_cl
 
 int adit_cli_options_parse(const struct adit_cli_command *command, int argc, char **argv,
                            struct adit_cli_options *options, struct adit_cli_error *error) {
-  *options = (struct adit_cli_options){.command = command, .queues = 1};
+  *options = (struct adit_cli_options){.command = command, .argc = argc, .argv = argv, .queues = 1};
   error->text[0] = '\0';
   int result = read_words(command, argc, argv, options, error);
   if (result != 0 || options->help) return result;
@@ -207,6 +214,11 @@ int adit_cli_options_parse(const struct adit_cli_command *command, int argc, cha
   if (result == 0) result = check_operands(options, error);
   if (result == 0) result = check_together(options, error);
   return result;
+}
+
+int adit_cli_options_again(const struct adit_cli_options *before, struct adit_cli_options *options,
+                           struct adit_cli_error *error) {
+  return adit_cli_options_parse(before->command, before->argc, before->argv, options, error);
 }
 
 void adit_cli_options_free(struct adit_cli_options *options) {

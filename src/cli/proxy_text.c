@@ -58,14 +58,18 @@ void adit_proxy_greet(const struct adit_cli_options *options, const struct adit_
   fflush(stdout);
 }
 
-void adit_proxy_summary(const struct adit_stats *stats, const struct adit_relay_stats *relay) {
-  printf("adit proxy: connections: %" PRIu64 " begun, %" PRIu64 " not connected, %" PRIu64
-         " refused for lack of room; bytes: %" PRIu64 " up, %" PRIu64 " down; datagrams: %" PRIu64 " in, %" PRIu64
-         " out, %" PRIu64 " sessions (%" PRIu64 " ended early), %" PRIu64 " dropped; questions: %" PRIu64 " (%" PRIu64
-         " dropped); packets: %" PRIu64 " in, %" PRIu64 " out, %" PRIu64 " dropped, %" PRIu64 " sent again\n",
-         relay->connects, relay->connects_failed, relay->flows_limited, relay->bytes_up, relay->bytes_down,
-         stats->stack.datagrams_in, stats->stack.datagrams_out, relay->udp_sessions, relay->udp_evicted,
-         relay->udp_dropped, relay->dns_questions, relay->dns_dropped, stats->stack.packets_in,
-         stats->stack.packets_out, adit_stats_dropped(stats), stats->stack.retransmissions);
+void adit_proxy_summary(const struct adit_stats *stats) {
+  const struct adit_relay_stats sum = adit_relay_stats_of(stats), *relay = &sum;
+  printf("adit proxy: %" PRIu64 " packet%s in, %" PRIu64 " out; %" PRIu64 " dropped, %" PRIu64 " sent again\n",
+         stats->stack.packets_in, stats->stack.packets_in == 1 ? "" : "s", stats->stack.packets_out,
+         adit_stats_dropped(stats), stats->stack.retransmissions);
+  printf("  connections: %" PRIu64 " begun, %" PRIu64 " not connected, %" PRIu64 " refused for lack of room\n",
+         relay->connects, relay->connects_failed, relay->flows_limited);
+  printf("  bytes: %" PRIu64 " up, %" PRIu64 " down\n", relay->bytes_up, relay->bytes_down);
+  printf("  datagrams: %" PRIu64 " in, %" PRIu64 " out; %" PRIu64 " session%s (%" PRIu64 " ended early), %" PRIu64
+         " dropped\n",
+         stats->stack.datagrams_in, stats->stack.datagrams_out, relay->udp_sessions,
+         relay->udp_sessions == 1 ? "" : "s", relay->udp_evicted, relay->udp_dropped);
+  printf("  questions: %" PRIu64 " (%" PRIu64 " dropped)\n", relay->dns_questions, relay->dns_dropped);
   fflush(stdout);
 }

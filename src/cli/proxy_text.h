@@ -15,6 +15,6 @@ void adit_proxy_greet(const struct adit_cli_options *options, const struct adit_
                       const struct adit_relay_options *relay);
 
 /** Say what was done. */
-void adit_proxy_summary(const struct adit_stats *stats, const struct adit_relay_stats *relay);
+void adit_proxy_summary(const struct adit_stats *stats);
 
 #endif

@@ -11,13 +11,14 @@
  * complete checksum nor a partial one has to be touched.
  */
 #include "cli/commands.h"
+#include "cli/fault.h"
 #include "cli/open.h"
 #include "cli/pump.h"
+#include "cli/sandboxing.h"
 #include "cli/say.h"
 #include "cli/signals.h"
 #include "cli/swap.h"
 
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -62,6 +63,9 @@ enum adit_cli_status adit_cli_reflect(const struct adit_cli_options *options) {
   if (status != ADIT_CLI_DONE) goto close_signals;
   reflect.device = device.queue[0];
   reflect.ethernet = adit_device_link(reflect.device) == ADIT_LINK_ETHERNET;
+  struct adit_cli_sandboxing sandboxing = {.calls = ADIT_SANDBOX_NETLINK, .puts_back = adit_cli_puts_back(&device)};
+  status = adit_cli_sandbox(options, &sandboxing);
+  if (status != ADIT_CLI_DONE) goto close_device;
   adit_cli_note(options, "writing back%s what comes into %s; Ctrl-C ends it",
                 options->swap ? ", source and destination exchanged," : " unchanged",
                 adit_cli_describe(&device, text, sizeof text));
@@ -72,9 +76,11 @@ enum adit_cli_status adit_cli_reflect(const struct adit_cli_options *options) {
                                .packet = write_back,
                                .user = &reflect};
   status = adit_cli_pump(&pump);
-  adit_cli_note(options, "%llu packets read, %llu written back, %llu not exchangeable, %llu refused by the device",
-                (unsigned long long)reflect.read, (unsigned long long)reflect.written, (unsigned long long)reflect.kept,
-                (unsigned long long)reflect.refused);
+  adit_cli_note(options, "%llu packet%s read, %llu written back, %llu not exchangeable, %llu refused by the device",
+                (unsigned long long)reflect.read, reflect.read == 1 ? "" : "s", (unsigned long long)reflect.written,
+                (unsigned long long)reflect.kept, (unsigned long long)reflect.refused);
+  adit_cli_fault_tell(options, device.queue, device.queues);
+close_device:
   adit_cli_close(&device);
 close_signals:
   close(signals);

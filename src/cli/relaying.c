@@ -2,17 +2,17 @@
  * Copyright (c) 2026 The adit authors
  *
  * From options of the command line to options of the relay.
- *
- * Each worker has its own numbers and adds them to the sum when it ends, which is the only moment at which workers
- * meet.
  */
 #include "cli/relaying.h"
 
 #include "cli/say.h"
 #include "host/routes.h"
 #include "relay/fake_names.h"
+#include "relay/own.h"
 
 #include <assert.h>
+#include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -28,24 +28,6 @@ static_assert((int)ADIT_CLI_ICMP_DEFAULT == (int)ADIT_RELAY_ICMP_DEFAULT &&
                   (int)ADIT_CLI_ICMP_RELAY == (int)ADIT_RELAY_ICMP_RELAY &&
                   (int)ADIT_CLI_ICMP_OFF == (int)ADIT_RELAY_ICMP_OFF,
               "the same choices");
-
-/* In a worker's thread. */
-static void add_up(void *user, const struct adit_relay_stats *stats) {
-  struct adit_cli_relaying *relaying = user;
-  struct adit_relay_stats *sum = &relaying->sum;
-  pthread_mutex_lock(&relaying->lock);
-  sum->connects += stats->connects;
-  sum->connects_failed += stats->connects_failed;
-  sum->flows_limited += stats->flows_limited;
-  sum->udp_sessions += stats->udp_sessions;
-  sum->udp_evicted += stats->udp_evicted;
-  sum->udp_dropped += stats->udp_dropped;
-  sum->dns_questions += stats->dns_questions;
-  sum->dns_dropped += stats->dns_dropped;
-  sum->bytes_up += stats->bytes_up;
-  sum->bytes_down += stats->bytes_down;
-  pthread_mutex_unlock(&relaying->lock);
-}
 
 /* Each connection is an fd: have as many as this process may. Not having more is no failure, only a bound. */
 static void raise_file_limit(void) {
@@ -71,26 +53,19 @@ static void read_dns(const struct adit_cli_options *options, struct adit_relay_o
   }
 }
 
-enum adit_cli_status adit_cli_relaying_init(const struct adit_cli_options *options,
-                                            struct adit_cli_relaying *relaying) {
+/* What the options say, but for the upstream's address. Returns ADIT_CLI_DONE, or the exit status with all said. */
+static enum adit_cli_status read_options(const struct adit_cli_options *options, struct adit_relay_options *relay) {
   char reason[ADIT_URL_REASON];
-  *relaying = (struct adit_cli_relaying){0};
-  struct adit_relay_options *relay = &relaying->relay;
   const char *url = options->upstream != NULL ? options->upstream : "direct://";
+  *relay = (struct adit_relay_options){0};
   if (adit_upstream_parse(url, &relay->upstream, reason) != 0) {
     adit_cli_fail(options, "--upstream: %s", reason);
     return ADIT_CLI_USAGE;
   }
-  enum adit_cli_status status = ADIT_CLI_DONE;
   read_dns(options, relay);
   if (options->icmp == ADIT_CLI_ICMP_RELAY && relay->upstream.kind != ADIT_UPSTREAM_DIRECT) {
     adit_cli_fail(options, "--icmp relay: only direct:// can carry echo requests; give --icmp reply or --icmp off");
-    status = ADIT_CLI_USAGE;
-    goto clear;
-  }
-  if (adit_upstream_resolve(&relay->upstream, reason) != 0) {
-    status = adit_cli_fail(options, "--upstream: %s; check the name, or write the address", reason);
-    goto clear;
+    return ADIT_CLI_USAGE;
   }
   relay->udp = (enum adit_relay_udp)options->udp;
   relay->icmp = (enum adit_relay_icmp)options->icmp;
@@ -104,29 +79,41 @@ enum adit_cli_status adit_cli_relaying_init(const struct adit_cli_options *optio
   relay->mark = (uint32_t)options->mark;
   if (relay->mark == 0 && options->route.count > 0) relay->mark = ADIT_ROUTES_MARK;
   relay->interface = options->interface;
-  relay->ended = add_up;
-  relay->ended_user = relaying;
-  if (pthread_mutex_init(&relaying->lock, NULL) != 0) {
-    status = adit_cli_fail(options, "out of memory");
-    goto clear;
+  return ADIT_CLI_DONE;
+}
+
+enum adit_cli_status adit_cli_relaying_init(const struct adit_cli_options *options,
+                                            struct adit_cli_relaying *relaying) {
+  char reason[ADIT_URL_REASON];
+  *relaying = (struct adit_cli_relaying){0};
+  struct adit_relay_options *relay = &relaying->relay;
+  enum adit_cli_status status = read_options(options, relay);
+  if (status == ADIT_CLI_DONE && adit_upstream_resolve(&relay->upstream, reason) != 0)
+    status = adit_cli_fail(options, "--upstream: %s; check the name, or write the address", reason);
+  if (status == ADIT_CLI_DONE && relay->interface != NULL && if_nametoindex(relay->interface) == 0)
+    status = adit_cli_fail(options, "--interface %s: there is no such interface; give one that 'ip link' shows",
+                           relay->interface);
+  if (status == ADIT_CLI_DONE && adit_own_new(&relay->own) != 0) status = adit_cli_fail(options, "out of memory");
+  if (status != ADIT_CLI_DONE) {
+    adit_upstream_clear(&relay->upstream);
+    return status;
   }
   raise_file_limit();
   return ADIT_CLI_DONE;
-
-clear:
-  adit_upstream_clear(&relay->upstream);
-  return status;
 }
 
 enum adit_cli_status adit_cli_relaying_names(const struct adit_cli_options *options, struct adit_cli_relaying *relaying,
                                              const adit_ip *excepts, size_t count) {
   struct timespec now;
-  if (relaying->relay.dns != ADIT_RELAY_DNS_FAKE) return ADIT_CLI_DONE;
+  if (relaying->relay.dns != ADIT_RELAY_DNS_FAKE || relaying->relay.fake_names != NULL) return ADIT_CLI_DONE;
+  free(relaying->dns_cache); /* of an attempt that failed */
+  relaying->dns_cache = options->dns_cache != NULL ? strdup(options->dns_cache) : NULL;
+  if (options->dns_cache != NULL && relaying->dns_cache == NULL) return adit_cli_fail(options, "out of memory");
   clock_gettime(CLOCK_MONOTONIC, &now);
   struct adit_fake_options how = {
       .except = excepts,
       .excepts = count,
-      .cache = options->dns_cache,
+      .cache = relaying->dns_cache,
       .log = adit_cli_log(options),
       .now_ns = (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec,
   };
@@ -135,9 +122,28 @@ enum adit_cli_status adit_cli_relaying_names(const struct adit_cli_options *opti
   return adit_cli_fail(options, "--dns fake: no table of names can be made: %s", strerror(-error));
 }
 
+enum adit_cli_status adit_cli_relaying_again(const struct adit_cli_options *options,
+                                             const struct adit_cli_relaying *before,
+                                             struct adit_cli_relaying *relaying) {
+  char reason[ADIT_URL_REASON];
+  char address[ADIT_ADDRESS_TEXT];
+  *relaying = (struct adit_cli_relaying){.dns_cache = before->dns_cache};
+  struct adit_relay_options *relay = &relaying->relay;
+  enum adit_cli_status status = read_options(options, relay);
+  if (status != ADIT_CLI_DONE) return status;
+  relay->fake_names = before->relay.fake_names;
+  relay->own = before->relay.own;
+  int kept = adit_upstream_renew(&relay->upstream, &before->relay.upstream, reason);
+  if (kept < 0) return adit_cli_fail(options, "--upstream: %s; check the name, or write the address", reason);
+  if (kept > 0)
+    adit_cli_note(options, "note: %s; it keeps %s", reason, adit_endpoint_format(relay->upstream.address, address));
+  return ADIT_CLI_DONE;
+}
+
 void adit_cli_relaying_free(struct adit_cli_relaying *relaying) {
   adit_fake_names_free(relaying->relay.fake_names);
-  pthread_mutex_destroy(&relaying->lock);
+  free(relaying->dns_cache);
+  adit_own_free(relaying->relay.own);
   adit_upstream_clear(&relaying->relay.upstream);
 }
 
@@ -145,16 +151,16 @@ static void say_log(void *user, enum adit_log_level level, uint64_t flow, const 
   const struct adit_cli_options *options = user;
   char subject[32] = "";
   if (flow != 0) snprintf(subject, sizeof subject, "flow %llu: ", (unsigned long long)flow);
-  if (level == ADIT_LOG_ERROR)
-    adit_cli_fail(options, "%s%s", subject, text);
-  else if (level == ADIT_LOG_DEBUG)
-    adit_cli_detail(options, "%s%s", subject, text);
-  else
-    adit_cli_note(options, "%s%s", subject, text);
+  (void)level; /* what is not wanted is not made */
+  adit_cli_fail(options, "%s%s", subject, text);
+}
+
+enum adit_log_level adit_cli_log_level(const struct adit_cli_options *options) {
+  return options->verbosity > 0 ? ADIT_LOG_DEBUG : options->verbosity == 0 ? ADIT_LOG_NOTICE : ADIT_LOG_ERROR;
 }
 
 struct adit_log adit_cli_log(const struct adit_cli_options *options) {
   return (struct adit_log){.write = say_log,
                            .user = (void *)(uintptr_t)options, /* only read */
-                           .level = options->verbosity > 0 ? ADIT_LOG_DEBUG : ADIT_LOG_NOTICE};
+                           .level = adit_cli_log_level(options)};
 }

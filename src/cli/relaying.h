@@ -10,13 +10,10 @@
 #include "relay/relay.h"
 #include "runtime/log.h"
 
-#include <pthread.h>
-
-/** What a relay is to do, and what its workers have done. Must stay where it is between init and free. */
+/** What a relay is to do. */
 struct adit_cli_relaying {
-  struct adit_relay_options relay; /**< for `user` of the runtime's options */
-  struct adit_relay_stats sum;     /**< complete once the workers have ended */
-  pthread_mutex_t lock;            /**< of `sum`; private */
+  struct adit_relay_options relay; /**< for `user` of the runtime's options; owns `fake_names` */
+  char *dns_cache;                 /**< of `fake_names`; owned */
 };
 
 /**
@@ -27,8 +24,16 @@ struct adit_cli_relaying {
 enum adit_cli_status adit_cli_relaying_init(const struct adit_cli_options *options, struct adit_cli_relaying *relaying);
 
 /**
- * Make the table of names that --dns fake needs, with the file of --dns-cache; nothing for other modes. The addresses
- * in `excepts` are not given out. Between init and the start of the workers. Returns ADIT_CLI_DONE, or the exit status.
+ * The same for a relay that runs and does `before`, whose table of names it takes along. What it makes is either taken
+ * with `*before = *relaying`, after adit_upstream_clear of what was there, or thrown away with adit_upstream_clear.
+ */
+enum adit_cli_status adit_cli_relaying_again(const struct adit_cli_options *options,
+                                             const struct adit_cli_relaying *before,
+                                             struct adit_cli_relaying *relaying);
+
+/**
+ * Make the table of names that --dns fake needs, with the file of --dns-cache; nothing for other modes, or when there is
+ * one. The addresses in `excepts` are not given out. Before workers are told. Returns ADIT_CLI_DONE, or the exit status.
  */
 enum adit_cli_status adit_cli_relaying_names(const struct adit_cli_options *options, struct adit_cli_relaying *relaying,
                                              const adit_ip *excepts, size_t count);
@@ -38,5 +43,8 @@ void adit_cli_relaying_free(struct adit_cli_relaying *relaying);
 
 /** A log that says what the library says on standard error, as much as --verbose and --quiet want. */
 struct adit_log adit_cli_log(const struct adit_cli_options *options);
+
+/** The level of that log. */
+enum adit_log_level adit_cli_log_level(const struct adit_cli_options *options);
 
 #endif

@@ -13,21 +13,21 @@
  * came before was replayed.
  */
 #include "cli/commands.h"
+#include "cli/open.h"
 #include "cli/replay_engine.h"
 #include "cli/replay_packet.h"
+#include "cli/sandboxing.h"
 #include "cli/say.h"
 #include "packet/icmp.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define AFTERMATH (120 * UINT64_C(1000000000)) /* twice the time that a segment may live (RFC 9293, 3.4.2) */
 #define LATEST (UINT64_C(1) << 62)             /* in 2116; later time stamps mean this */
-enum { REASON = 256, EXCEPTS = 2 };
+enum { REASON = 256 };
 
 struct replay {
   const struct adit_cli_options *options;
@@ -37,7 +37,7 @@ struct replay {
   struct adit_replay_flows *flows;
   struct adit_replay_engine *engine;
   struct adit_cli_cidrs answer;
-  adit_ip except[EXCEPTS];
+  adit_ip except[ADIT_CLI_EXCEPTS];
   size_t excepts;
   struct adit_replay_counts counts;
 };
@@ -224,14 +224,12 @@ static enum adit_cli_status run(struct replay *replay) {
 
 /* As `adit serve` with its defaults: two networks, in which one address each is the kernel's. */
 static void choose_answers(struct replay *replay) {
-  static const char *const networks[EXCEPTS] = {"192.168.3.0/24", "fdad:3::/64"};
-  static const char *const kernel[EXCEPTS] = {"192.168.3.11", "fdad:3::11"};
+  static const char *const kernel[] = {"192.168.3.11/24", "fdad:3::11/64"};
   replay->answer = replay->options->answer;
   if (replay->answer.count != 0) return;
-  for (size_t i = 0; i < EXCEPTS; i++) {
-    adit_cidr_parse(networks[i], &replay->answer.item[replay->answer.count++]);
-    adit_ip_parse(kernel[i], &replay->except[replay->excepts++]);
-  }
+  for (size_t i = 0; i < sizeof kernel / sizeof *kernel; i++)
+    adit_cidr_parse(kernel[i], &replay->answer.item[replay->answer.count++]);
+  replay->excepts = adit_cli_excepts(&replay->answer, replay->except);
 }
 
 /* Whether both names are the same file, which would be emptied before it is read. */
@@ -266,6 +264,7 @@ enum adit_cli_status adit_cli_replay(const struct adit_cli_options *options) {
   int error;
   choose_answers(&replay);
   if (open_captures(&replay) != 0) goto close;
+  if (adit_cli_sandbox(options, &(struct adit_cli_sandboxing){.calls = 0}) != ADIT_CLI_DONE) goto close;
   error = adit_pool_new(0, &replay.pool);
   if (error == 0) error = adit_replay_flows_new(&replay.flows);
   struct adit_replay_engine_options engine = {

@@ -31,6 +31,7 @@
 #include <string.h>
 
 #define SECOND UINT64_C(1000000000)
+#define MILLISECOND UINT64_C(1000000)
 #define PATIENCE (SECOND / 2)        /* shorter than the least retransmission time-out (RFC 6298, 2.4) */
 #define STEPS_MOST UINT64_C(4000000) /* with connections open a step is 100 ms */
 #define LEAP_MOST (UINT32_C(16) << 20)
@@ -224,8 +225,30 @@ static void release(struct adit_replay_engine *engine) {
   while (engine->waiting != NULL && release_some(engine)) continue;
 }
 
+/*
+ * A client that has offered timestamps, to a recorded server that declined, sends none; but the stack has agreed, and drops what
+ * has none (RFC 7323, 3.2). So its segments get some here.
+ */
+static void lend_stamps(struct adit_replay_engine *engine, struct adit_buffer *buffer, struct adit_replay_flow *flow,
+                        struct adit_header *header) {
+  struct adit_timestamps stamps;
+  bool stamped = adit_replay_find_stamps(buffer->data, header, &stamps);
+  if (header->tcp_flags & ADIT_TCP_SYN) {
+    flow->lends_stamps = stamped;
+    flow->stamp = stamped ? stamps.value : 0;
+    flow->stamp_ns = adit_stack_now(engine->stack);
+  } else if (stamped) {
+    flow->lends_stamps = false;
+  } else if (flow->lends_stamps && !(header->tcp_flags & ADIT_TCP_RST)) {
+    uint64_t passed_ms = (adit_stack_now(engine->stack) - flow->stamp_ns) / MILLISECOND;
+    stamps = (struct adit_timestamps){.value = flow->stamp + (uint32_t)passed_ms};
+    if (adit_replay_stamp(buffer->data, header, buffer->capacity, stamps)) buffer->length = header->length;
+  }
+}
+
 int adit_replay_engine_give(struct adit_replay_engine *engine, struct adit_buffer *buffer,
                             struct adit_replay_flow *flow, struct adit_header *header) {
+  if (flow != NULL) lend_stamps(engine, buffer, flow, header);
   bool waits = flow != NULL && (flow->waiting > 0 || (missing(flow, header) != 0 && !flow->gave_up));
   if (waits)
     await(engine, buffer, flow);

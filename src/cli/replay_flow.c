@@ -17,7 +17,6 @@
 #include "cli/replay_flow.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 
 enum { BUCKETS = 1 << 14 };

@@ -20,12 +20,15 @@ struct adit_replay_flow {
   struct adit_replay_flow *next; /**< chain of the table */
   adit_endpoint client;
   adit_endpoint server;
-  uint8_t protocol; /**< IPPROTO_TCP or IPPROTO_UDP */
-  bool has_client;  /**< for the owner of the capture: a packet of the client was seen */
-  bool has_syn;     /**< the client's SYN is in the capture */
-  bool gave_up;     /**< the stack has not sent in time what the client acknowledges: no more waiting for it */
-  bool blocked;     /**< for the owner of waiting packets: an earlier one of this flow goes on waiting */
-  uint32_t waiting; /**< for the same: packets of this flow that wait */
+  uint8_t protocol;  /**< IPPROTO_TCP or IPPROTO_UDP */
+  bool has_client;   /**< for the owner of the capture: a packet of the client was seen */
+  bool has_syn;      /**< the client's SYN is in the capture */
+  bool gave_up;      /**< the stack has not sent in time what the client acknowledges: no more waiting for it */
+  bool blocked;      /**< for the owner of waiting packets: an earlier one of this flow goes on waiting */
+  uint32_t waiting;  /**< for the same: packets of this flow that wait */
+  bool lends_stamps; /**< the client offered timestamps, which the recorded server has not taken: it sends none */
+  uint32_t stamp;    /**< the timestamp of the client's SYN */
+  uint64_t stamp_ns; /**< when that was sent */
   uint32_t client_isn;
   uint32_t acknowledged; /**< the highest number of the stack's that the client's packets have acknowledged to it */
   struct adit_replay_server recorded;

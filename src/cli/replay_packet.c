@@ -148,29 +148,86 @@ void adit_replay_acknowledge(uint8_t *ip, struct adit_header *header, uint32_t a
   header->tcp_acknowledgment = acknowledgment;
 }
 
+/* ---- timestamps -------------------------------------------------------------------------------------------------- */
+
+bool adit_replay_find_stamps(const uint8_t *ip, const struct adit_header *header, struct adit_timestamps *found) {
+  uint32_t options = header->transport + TCP_OPTIONS;
+  return adit_timestamps_find(ip + options, header->payload - options, found);
+}
+
+/* Add what the options and the header's own length count for in the checksum. */
+static uint16_t sum_of_header(const uint8_t *tcp, uint32_t size, uint32_t segment) {
+  uint8_t length[2];
+  put16(length, segment & 0xffff);
+  uint64_t sum = adit_checksum_add(0, tcp + TCP_OFFSET, 2);
+  sum = adit_checksum_add(sum, tcp + TCP_OPTIONS, size - TCP_OPTIONS);
+  return adit_checksum_fold(adit_checksum_add(sum, length, sizeof length));
+}
+
+static void mend(uint8_t *at, uint16_t before, uint16_t after) {
+  uint16_t field;
+  memcpy(&field, at, sizeof field);
+  uint64_t sum = (uint64_t)(uint16_t)~field + (uint16_t)~before + after; /* RFC 1624, equation 3 */
+  field = (uint16_t)~adit_checksum_fold(sum);
+  memcpy(at, &field, sizeof field);
+}
+
+static void set_length(uint8_t *ip, const struct adit_header *header) {
+  if (header->version == 6) {
+    put16(ip + IP6_LENGTH, header->length - IP6_HEADER);
+    return;
+  }
+  uint16_t before, after;
+  memcpy(&before, ip + IP4_LENGTH, sizeof before);
+  put16(ip + IP4_LENGTH, header->length);
+  memcpy(&after, ip + IP4_LENGTH, sizeof after);
+  mend(ip + IP4_CHECKSUM, before, after);
+}
+
+bool adit_replay_stamp(uint8_t *ip, struct adit_header *header, size_t capacity, struct adit_timestamps stamps) {
+  uint8_t *tcp = ip + header->transport;
+  uint32_t size = header->payload - header->transport;
+  uint32_t stamped = TCP_HEADER + ADIT_TIMESTAMPS;
+  uint32_t length = header->length - size + stamped;
+  if (length > capacity || length - (header->version == 6 ? IP6_HEADER : 0) > UINT16_MAX) return false;
+  uint16_t before = sum_of_header(tcp, size, header->length - header->transport);
+  memmove(tcp + stamped, tcp + size, header->length - header->payload);
+  adit_timestamps_put(tcp + TCP_OPTIONS, stamps);
+  tcp[TCP_OFFSET] = (uint8_t)(stamped / 4 << 4 | (tcp[TCP_OFFSET] & 15));
+  mend(tcp + TCP_CHECKSUM, before, sum_of_header(tcp, stamped, length - header->transport));
+  header->payload = header->transport + stamped;
+  header->length = length;
+  set_length(ip, header);
+  return true;
+}
+
 size_t adit_replay_bare(const uint8_t *ip, const struct adit_header *header, uint32_t acknowledgment, uint8_t *bare) {
   bool old = header->version == 4;
   size_t before = old ? IP4_HEADER : IP6_HEADER;
   uint8_t *tcp = bare + before;
+  struct adit_timestamps stamps;
+  bool stamped = adit_replay_find_stamps(ip, header, &stamps);
+  size_t size = TCP_HEADER + (stamped ? (size_t)ADIT_TIMESTAMPS : 0);
   memcpy(bare, ip, before);
   memcpy(tcp, ip + header->transport, TCP_HEADER);
   put32(tcp + TCP_ACKNOWLEDGMENT, acknowledgment);
-  tcp[TCP_OFFSET] = TCP_HEADER / 4 << 4;
+  if (stamped) adit_timestamps_put(tcp + TCP_OPTIONS, stamps);
+  tcp[TCP_OFFSET] = (uint8_t)(size / 4 << 4);
   tcp[TCP_FLAGS] = ADIT_TCP_ACK;
   put16(tcp + TCP_CHECKSUM, 0);
   put16(tcp + TCP_URGENT, 0);
   if (old) {
     bare[0] = 4 << 4 | IP4_HEADER / 4;
-    put16(bare + IP4_LENGTH, IP4_HEADER + TCP_HEADER);
+    put16(bare + IP4_LENGTH, (unsigned)(IP4_HEADER + size));
     put16(bare + IP4_CHECKSUM, 0);
     uint16_t sum = (uint16_t)~adit_checksum_fold(adit_checksum_add(0, bare, IP4_HEADER));
     memcpy(bare + IP4_CHECKSUM, &sum, sizeof sum);
   } else {
-    put16(bare + IP6_LENGTH, TCP_HEADER);
+    put16(bare + IP6_LENGTH, (unsigned)size);
     bare[IP6_NEXT] = IPPROTO_TCP;
   }
-  uint64_t pseudo = adit_checksum_pseudo(bare, IPPROTO_TCP, TCP_HEADER);
-  uint16_t sum = (uint16_t)~adit_checksum_fold(adit_checksum_add(pseudo, tcp, TCP_HEADER));
+  uint64_t pseudo = adit_checksum_pseudo(bare, IPPROTO_TCP, (uint32_t)size);
+  uint16_t sum = (uint16_t)~adit_checksum_fold(adit_checksum_add(pseudo, tcp, size));
   memcpy(tcp + TCP_CHECKSUM, &sum, sizeof sum);
-  return before + TCP_HEADER;
+  return before + size;
 }

@@ -7,6 +7,7 @@
 #define ADIT_CLI_REPLAY_PACKET_H
 
 #include "packet/header.h"
+#include "packet/timestamps.h"
 
 /**
  * Take the Ethernet header with its VLAN tags (IEEE 802.1Q) off `buffer`. Returns false, with the buffer as it was, when
@@ -28,13 +29,25 @@ bool adit_replay_finish(uint8_t *ip, const struct adit_header *header);
  */
 void adit_replay_acknowledge(uint8_t *ip, struct adit_header *header, uint32_t acknowledgment);
 
-/** Room for adit_replay_bare: an IPv6 and a TCP header. */
-#define ADIT_REPLAY_BARE 60
+/**
+ * Find the timestamps (RFC 7323) in the options of the TCP segment at `ip`, from which `header` was parsed. Returns whether they
+ * are there.
+ */
+bool adit_replay_find_stamps(const uint8_t *ip, const struct adit_header *header, struct adit_timestamps *found);
 
 /**
- * Make of a TCP segment one without data, options and flags other than ACK that acknowledges `acknowledgment`: with the
- * sequence number and window of the one at `ip`, from which `header` was parsed. Returns its length at `bare`, which has
- * ADIT_REPLAY_BARE bytes.
+ * Give a TCP segment these timestamps in the place of its options, in `capacity` bytes at `ip`. The checksum is mended as by
+ * adit_replay_acknowledge, and `header` is changed. Returns false, with nothing changed, when the packet would get too long.
+ */
+bool adit_replay_stamp(uint8_t *ip, struct adit_header *header, size_t capacity, struct adit_timestamps stamps);
+
+/** Room for adit_replay_bare: an IPv6 and a TCP header with timestamps. */
+#define ADIT_REPLAY_BARE 72
+
+/**
+ * Make of a TCP segment one without data, flags other than ACK, and options other than timestamps, that acknowledges
+ * `acknowledgment`: with the sequence number, window and timestamps of the one at `ip`, from which `header` was parsed. Returns
+ * its length at `bare`, which has ADIT_REPLAY_BARE bytes.
  */
 size_t adit_replay_bare(const uint8_t *ip, const struct adit_header *header, uint32_t acknowledgment, uint8_t *bare);
 

@@ -117,20 +117,20 @@ static void print_drops(const struct adit_stack_stats *stats) {
 void adit_replay_summary(const struct adit_cli_options *options, const struct adit_replay_counts *counts,
                          const struct adit_stack_stats *stats) {
   uint64_t span = counts->last_ns - counts->first_ns;
-  printf("adit replay: %s: %" PRIu64 " packets, %" PRIu64 ".%06" PRIu64 " s of virtual time\n", options->operands[0],
-         counts->records, span / 1000000000U, span % 1000000000U / 1000);
+  printf("adit replay: %s: %" PRIu64 " packet%s, %" PRIu64 ".%06" PRIu64 " s of virtual time\n", options->operands[0],
+         counts->records, counts->records == 1 ? "" : "s", span / 1000000000U, span % 1000000000U / 1000);
   print_packets(counts);
   print_answers(counts);
   print_connections(counts, stats);
   print_mended(counts);
   if (stats->retransmissions != 0) {
     print_label("sent again");
-    printf("%" PRIu64 " segments\n", stats->retransmissions);
+    printf("%" PRIu64 " segment%s\n", stats->retransmissions, stats->retransmissions == 1 ? "" : "s");
   }
   print_drops(stats);
   if (options->out != NULL) {
     print_label("written");
-    printf("%" PRIu64 " packets to %s\n", stats->packets_out, options->out);
+    printf("%" PRIu64 " packet%s to %s\n", stats->packets_out, stats->packets_out == 1 ? "" : "s", options->out);
   }
   fflush(stdout);
 }

@@ -14,8 +14,12 @@
  * command was a shell that had made another group the terminal's foreground, the terminal is given back at the end.
  */
 #include "cli/commands.h"
+#include "cli/control.h"
+#include "cli/fault.h"
+#include "cli/open.h"
 #include "cli/relaying.h"
 #include "cli/run_names.h"
+#include "cli/sandboxing.h"
 #include "cli/say.h"
 #include "host/namespace.h"
 #include "runtime/runtime.h"
@@ -42,9 +46,10 @@ struct run {
   struct adit_namespace *space;
   struct adit_device *device[ADIT_RUNTIME_WORKERS];
   unsigned devices;
-  adit_ip excepts[ADIT_CLI_LIST];
+  adit_ip excepts[ADIT_CLI_EXCEPTS];
   struct adit_stack_options stack;
   struct adit_runtime *runtime;
+  struct adit_control *control;
   char resolv_conf[ADIT_RUN_NAMES_TEXT];
   sigset_t mask; /* as the caller had it */
   struct rlimit files;
@@ -121,7 +126,7 @@ static enum adit_cli_status make_namespace(struct run *run) {
       .device = {.size = sizeof how.device,
                  .name = options->dev,
                  .queues = (unsigned)options->queues,
-                 .no_offload = options->offload == ADIT_CLI_OFFLOAD_OFF,
+                 .no_offload = options->offload == ADIT_CLI_OFFLOAD_OFF || adit_cli_given(options, ADIT_CLI_FAULT),
                  .notice = pass_notice,
                  .user = user.out},
       .mtu = (uint32_t)options->mtu,
@@ -143,7 +148,7 @@ static enum adit_cli_status make_namespace(struct run *run) {
     }
     run->devices++;
   }
-  return ADIT_CLI_DONE;
+  return adit_cli_fault_insert(options, run->device, run->devices);
 }
 
 static enum adit_cli_status start_relay(struct run *run) {
@@ -151,7 +156,7 @@ static enum adit_cli_status start_relay(struct run *run) {
   run->stack.mtu = options->mtu != 0 ? (uint32_t)options->mtu : 1500;
   run->stack.budget_bytes = (size_t)options->memory;
   run->stack.except = run->excepts;
-  for (size_t i = 0; i < run->address.count; i++) run->excepts[run->stack.excepts++] = run->address.item[i].ip;
+  run->stack.excepts = adit_cli_excepts(&run->address, run->excepts);
   enum adit_cli_status status = adit_cli_relaying_names(options, &run->relaying, run->excepts, run->stack.excepts);
   if (status != ADIT_CLI_DONE) return status;
   struct adit_runtime_options runtime = {
@@ -162,11 +167,31 @@ static enum adit_cli_status start_relay(struct run *run) {
       .user = &run->relaying.relay,
       .log = adit_cli_log(options),
   };
-  if (options->verbosity <= 0) runtime.log.level = ADIT_LOG_WARNING; /* the terminal is the command's */
+  if (options->verbosity == 0) runtime.log.level = ADIT_LOG_WARNING; /* the terminal is the command's */
   int error = adit_runtime_new(&runtime, &run->runtime);
   if (error == 0) error = adit_runtime_start(run->runtime);
   if (error != 0) return adit_cli_fail(options, "cannot start the relay: %s", strerror(-error));
+  adit_control_start(run->control, run->runtime);
   return ADIT_CLI_DONE;
+}
+
+/* Everything that the sandbox closes the door to is opened; then it does. */
+static enum adit_cli_status close_doors(struct run *run) {
+  const struct adit_cli_options *options = run->options;
+  struct adit_control_subject subject = {.options = options,
+                                         .device = run->device[0],
+                                         .name = adit_device_name(run->device[0]),
+                                         .mtu = options->mtu != 0 ? (uint32_t)options->mtu : 1500,
+                                         .address = &run->address,
+                                         .budget_bytes = (size_t)options->memory,
+                                         .relay = &run->relaying.relay};
+  enum adit_cli_status status = adit_control_open(&subject, &run->control);
+  if (status != ADIT_CLI_DONE) return status;
+  struct adit_cli_sandboxing sandboxing = {.calls = ADIT_SANDBOX_CHILD,
+                                           .relays = true,
+                                           .socket = adit_control_path(run->control),
+                                           .child = adit_namespace_pid(run->space)};
+  return adit_cli_sandbox(options, &sandboxing);
 }
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
@@ -191,26 +216,29 @@ static int explain_exec(const struct run *run, int error) {
   if (error == -ENOENT && bare) {
     adit_cli_fail(run->options, "%s: command not found; check its name and PATH", name);
   } else {
-    adit_cli_fail(run->options, "%s: cannot be run: %s", name, strerror(-error));
+    adit_cli_fail(run->options, "%s: cannot be run: %s%s", name, strerror(-error),
+                  error == -EACCES ? "; give a program that you may execute (chmod +x)" : "");
   }
   return error == -ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
 }
 
 /* Let the command run until it ends. Returns the exit status. */
 static int attend(struct run *run) {
-  enum { SPACE, SIGNALS, RUNTIME, FDS };
+  enum { SPACE, SIGNALS, RUNTIME, CONTROL, FDS };
   struct pollfd fd[FDS] = {
       [SPACE] = {.fd = adit_namespace_fd(run->space), .events = POLLIN},
       [SIGNALS] = {.fd = run->signals, .events = POLLIN},
       [RUNTIME] = {.fd = adit_runtime_fd(run->runtime), .events = POLLIN},
+      [CONTROL] = {.fd = adit_control_fd(run->control), .events = POLLIN},
   };
   int error = adit_namespace_start(run->space);
   if (error != 0) return (int)adit_cli_fail(run->options, "the command cannot be started: %s", strerror(-error));
   for (;;) {
     int detail;
-    if (poll(fd, FDS, -1) < 0 && errno != EINTR)
+    if (poll(fd, FDS, adit_control_timeout(run->control)) < 0 && errno != EINTR)
       return (int)adit_cli_fail(run->options, "waiting for the command failed: %s", strerror(errno));
     if (fd[SIGNALS].revents != 0) pass_signals_on(run);
+    if (adit_control_turn(run->control)) adit_namespace_signal(run->space, SIGTERM); /* as SIGTERM to this process */
     switch (fd[SPACE].revents != 0 ? adit_namespace_next(run->space, &detail) : ADIT_NAMESPACE_NOTHING) {
     case ADIT_NAMESPACE_NOTHING:
       break;
@@ -241,7 +269,10 @@ enum adit_cli_status adit_cli_run(const struct adit_cli_options *options) {
   if (status != ADIT_CLI_DONE) goto close_signals;
   status = (int)make_namespace(&run);
   if (status == ADIT_CLI_DONE) {
-    signal(SIGPIPE, SIG_IGN); /* not before the command's process was made, which would inherit it */
+    signal(SIGPIPE, SIG_IGN); /* not before the command's process was made, which would inherit it; so the sandbox */
+    status = (int)close_doors(&run);
+  }
+  if (status == ADIT_CLI_DONE) {
     status = (int)start_relay(&run);
   }
   if (status == ADIT_CLI_DONE) {
@@ -249,7 +280,9 @@ enum adit_cli_status adit_cli_run(const struct adit_cli_options *options) {
     take_terminal_back(&run);
   }
   adit_namespace_free(run.space);
+  adit_control_close(run.control);
   adit_runtime_free(run.runtime);
+  if (run.runtime != NULL && options->verbosity > 0) adit_cli_fault_tell(options, run.device, run.devices);
   while (run.devices > 0) adit_device_close(run.device[--run.devices]);
   adit_cli_relaying_free(&run.relaying);
 close_signals:

@@ -8,7 +8,10 @@
  * last, and with it everything that was configured.
  */
 #include "cli/commands.h"
+#include "cli/control.h"
+#include "cli/fault.h"
 #include "cli/open.h"
+#include "cli/sandboxing.h"
 #include "cli/say.h"
 #include "cli/serve_text.h"
 #include "cli/signals.h"
@@ -17,20 +20,24 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { IDLE_MS = (2 * 60 + 4) * 60000 }; /* RFC 5382, REQ-5 */
 
 /* Everything that one run needs. Large (lists of addresses), and alive as long as the runtime that borrows from it. */
 struct serve {
   const struct adit_cli_options *options;
   struct adit_cli_device device;
   struct adit_cli_cidrs answers;
-  adit_ip excepts[ADIT_CLI_LIST];
+  adit_ip excepts[ADIT_CLI_EXCEPTS];
   struct adit_stack_options stack;
   struct adit_services_options services;
   struct adit_runtime *runtime;
+  struct adit_control *control;
 };
 
 /* ---- the application that is plugged into each worker ------------------------------------------------------------ */
@@ -103,8 +110,10 @@ static int prepare(struct serve *serve) {
   stack->mtu = serve->device.mtu;
   stack->answers = adit_cli_answers(options, &serve->device, &serve->answers);
   stack->answer = stack->answers ? serve->answers.item : NULL;
-  stack->excepts = adit_cli_excepts(&serve->device, serve->excepts);
+  stack->excepts = adit_cli_excepts(&serve->device.address, serve->excepts);
   stack->except = serve->excepts;
+  stack->budget_bytes = (size_t)options->memory;
+  stack->idle_ms = adit_cli_given(options, ADIT_CLI_IDLE_TIMEOUT) ? (uint32_t)options->idle_timeout * 1000 : IDLE_MS;
   serve->services = (struct adit_services_options){
       .wall_clock = wall_clock,
       .network4 = first_network(&serve->answers, 4),
@@ -113,6 +122,18 @@ static int prepare(struct serve *serve) {
   if (adit_device_link(serve->device.queue[0]) == ADIT_LINK_ETHERNET)
     return choose_mac(stack->mac, adit_device_mac(serve->device.queue[0]));
   return 0;
+}
+
+/* A network that has no address but the kernel's own, such as a /32: whatever is asked, the stack never hears of it. */
+static void warn_of_nothing_to_answer(const struct serve *serve) {
+  for (size_t i = 0; i < serve->answers.count; i++) {
+    char text[ADIT_ADDRESS_TEXT];
+    if (!adit_serve_leaves_nothing(serve->answers.item[i], serve->excepts, serve->stack.excepts)) continue;
+    adit_cli_note(serve->options,
+                  "warning: in %s nothing is left to answer: its addresses are the kernel's own; give a larger network "
+                  "with --address, or say with --answer which addresses are the stack's, and route them to %s",
+                  adit_cidr_format(serve->answers.item[i], text), serve->device.name);
+  }
 }
 
 static void say_log(void *user, enum adit_log_level level, uint64_t flow, const char *text) {
@@ -128,20 +149,40 @@ static void say_log(void *user, enum adit_log_level level, uint64_t flow, const 
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
-/* Wait for a signal or the end of the runtime, then stop it. Returns 0 or why it ended. */
+/* Returns whether it is to go on. */
+static bool heed(const struct serve *serve, int signal) {
+  if (signal == 0) return true;
+  if (signal != SIGHUP || adit_cli_signals_hung_up()) return false;
+  adit_cli_note(serve->options, "SIGHUP: there is nothing to reload; SIGTERM ends adit");
+  return true;
+}
+
+/* Wait for a signal, somebody at the control socket, or the end of the runtime, then stop it. Returns 0 or why it ended. */
 static int wait_for_end(struct serve *serve, int signals) {
-  enum { SIGNALS, RUNTIME, FDS };
+  enum { SIGNALS, RUNTIME, CONTROL, FDS };
   struct pollfd fd[FDS] = {
       [SIGNALS] = {.fd = signals, .events = POLLIN},
       [RUNTIME] = {.fd = adit_runtime_fd(serve->runtime), .events = POLLIN},
+      [CONTROL] = {.fd = adit_control_fd(serve->control), .events = POLLIN},
   };
   for (;;) {
-    if (poll(fd, FDS, -1) < 0 && errno != EINTR) break;
+    if (poll(fd, FDS, adit_control_timeout(serve->control)) < 0 && errno != EINTR) break;
     if (fd[RUNTIME].revents) break;
-    if (fd[SIGNALS].revents && adit_cli_signals_take(signals) > 0) break;
+    if (fd[SIGNALS].revents && !heed(serve, adit_cli_signals_take(signals))) break;
+    if (adit_control_turn(serve->control)) break;
   }
   adit_runtime_stop(serve->runtime);
   return adit_runtime_join(serve->runtime);
+}
+
+static enum adit_cli_status open_control(struct serve *serve) {
+  struct adit_control_subject subject = {.options = serve->options,
+                                         .device = serve->device.queue[0],
+                                         .name = serve->device.name,
+                                         .mtu = serve->device.mtu,
+                                         .address = &serve->device.address,
+                                         .budget_bytes = serve->stack.budget_bytes};
+  return adit_control_open(&subject, &serve->control);
 }
 
 static enum adit_cli_status run(struct serve *serve, int signals) {
@@ -156,6 +197,15 @@ static enum adit_cli_status run(struct serve *serve, int signals) {
                   serve->device.name);
     return ADIT_CLI_USAGE;
   }
+  status = open_control(serve);
+  if (status != ADIT_CLI_DONE) return status;
+  struct adit_cli_sandboxing sandboxing = {.calls = ADIT_SANDBOX_THREADS | ADIT_SANDBOX_NETLINK,
+                                           .puts_back = adit_cli_puts_back(&serve->device),
+                                           .reads_terminal = true,
+                                           .socket = adit_control_path(serve->control)};
+  status = adit_cli_sandbox(options, &sandboxing);
+  if (status != ADIT_CLI_DONE) goto done;
+  status = ADIT_CLI_FAILED;
 
   struct adit_runtime_options runtime = {
       .devices = serve->device.queue,
@@ -168,26 +218,33 @@ static enum adit_cli_status run(struct serve *serve, int signals) {
               .level = options->verbosity > 0 ? ADIT_LOG_DEBUG : ADIT_LOG_NOTICE},
   };
   error = adit_runtime_new(&runtime, &serve->runtime);
-  if (error) return adit_cli_fail(options, "cannot make %u workers: %s", runtime.workers, strerror(-error));
+  if (error) {
+    adit_cli_fail(options, "cannot make %u workers: %s", runtime.workers, strerror(-error));
+    goto done;
+  }
   error = adit_runtime_start(serve->runtime);
   if (error) {
     adit_cli_fail(options, "cannot start the stack: %s%s", strerror(-error),
                   error == -EINVAL ? "; check --mtu and --answer" : "");
     goto done;
   }
+  adit_control_start(serve->control, serve->runtime);
   struct adit_serve_greeting greeting = {.device = &serve->device,
                                          .answers = &serve->answers,
                                          .excepts = serve->excepts,
                                          .except_count = serve->stack.excepts};
+  warn_of_nothing_to_answer(serve);
   if (options->verbosity >= 0) adit_serve_greet(&greeting);
 
   error = wait_for_end(serve, signals);
   struct adit_stats stats;
   adit_runtime_stats(serve->runtime, &stats);
   if (options->verbosity >= 0) adit_serve_summary(&stats);
+  adit_cli_fault_tell(options, serve->device.queue, serve->device.queues);
   status = error ? ADIT_CLI_FAILED : ADIT_CLI_DONE; /* the worker has said why */
 
 done:
+  adit_control_close(serve->control);
   adit_runtime_free(serve->runtime);
   return status;
 }

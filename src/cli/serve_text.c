@@ -35,6 +35,13 @@ adit_ip adit_serve_example(adit_cidr network, const adit_ip *excepts, size_t exc
   return (adit_ip){{0}, 0};
 }
 
+bool adit_serve_leaves_nothing(adit_cidr network, const adit_ip *excepts, size_t except_count) {
+  unsigned host_bits = 8 * (unsigned)adit_ip_length(network.ip) - network.prefix;
+  size_t taken = 0;
+  for (size_t i = 0; i < except_count; i++) taken += adit_cidr_contains(network, excepts[i]);
+  return host_bits < 8 && taken >= (size_t)1 << host_bits; /* nobody has 256 addresses of one network */
+}
+
 static adit_ip example(const struct adit_serve_greeting *greeting, unsigned version) {
   for (size_t i = 0; i < greeting->answers->count; i++) {
     adit_cidr network = greeting->answers->item[i];
@@ -164,12 +171,16 @@ void adit_serve_summary(const struct adit_stats *stats) {
   const struct adit_stack_stats *stack = &stats->stack;
   char in[32];
   char out[32];
-  printf("adit serve: %" PRIu64 " packets (%s) in, %" PRIu64 " packets (%s) out; connections: %" PRIu64
-         " accepted, %" PRIu64 " refused, %" PRIu64 " open at the end; datagrams: %" PRIu64 " in, %" PRIu64
-         " out; echo requests: %" PRIu64 "; retransmissions: %" PRIu64 "; dropped: %" PRIu64,
-         stack->packets_in, human(stack->bytes_in, in), stack->packets_out, human(stack->bytes_out, out),
-         stack->flows_accepted, stack->flows_refused, stack->flows_open, stack->datagrams_in, stack->datagrams_out,
-         stack->echoes, stack->retransmissions, adit_stats_dropped(stats));
+  printf("adit serve: %" PRIu64 " packet%s (%s) in, %" PRIu64 " packet%s (%s) out\n", stack->packets_in,
+         stack->packets_in == 1 ? "" : "s", human(stack->bytes_in, in), stack->packets_out,
+         stack->packets_out == 1 ? "" : "s", human(stack->bytes_out, out));
+  printf("  connections: %" PRIu64 " accepted, %" PRIu64 " refused, %" PRIu64 " open at the end; %" PRIu64
+         " segment%s sent again\n",
+         stack->flows_accepted, stack->flows_refused, stack->flows_open, stack->retransmissions,
+         stack->retransmissions == 1 ? "" : "s");
+  printf("  datagrams: %" PRIu64 " in, %" PRIu64 " out; echo requests: %" PRIu64 "\n", stack->datagrams_in,
+         stack->datagrams_out, stack->echoes);
+  printf("  dropped: %" PRIu64, adit_stats_dropped(stats));
   const char *between = " (";
   for (unsigned i = 0; i < ADIT_DROPS; i++) print_drop(&between, stack->drops[i], adit_drop_name((enum adit_drop)i));
   print_drop(&between, stats->device_drops, "unreadable");

@@ -13,7 +13,7 @@
 struct adit_serve_greeting {
   const struct adit_cli_device *device;
   const struct adit_cli_cidrs *answers; /**< empty = every address */
-  const adit_ip *excepts;               /**< addresses that are the kernel's */
+  const adit_ip *excepts;               /**< addresses that are not the stack's */
   size_t except_count;
 };
 
@@ -22,6 +22,9 @@ void adit_serve_greet(const struct adit_serve_greeting *greeting);
 
 /** Say what was done: packets, bytes, flows, datagrams, and what was dropped and why. */
 void adit_serve_summary(const struct adit_stats *stats);
+
+/** Whether the network has no address but those of `excepts`: nothing that the stack could answer for. */
+bool adit_serve_leaves_nothing(adit_cidr network, const adit_ip *excepts, size_t except_count);
 
 /**
  * An address of the network that is not one of `excepts`: the network's own when it is that of one address, otherwise the

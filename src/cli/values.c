@@ -199,6 +199,12 @@ static int set_dns(const char *text, struct adit_cli_dns *field, struct adit_cli
   return 0;
 }
 
+static int set_fault(const char *text, struct adit_fault_plan *field, struct adit_cli_error *error) {
+  char reason[ADIT_FAULT_REASON];
+  if (adit_fault_plan_parse(text, field, reason) == 0) return 0;
+  return adit_cli_error(error, "%s: %s", text, reason);
+}
+
 int adit_cli_option_set(const struct adit_cli_command *command, enum adit_cli_option_id id, const char *text,
                         struct adit_cli_options *options, struct adit_cli_error *error) {
   const struct adit_cli_option *row = &adit_cli_option_table[id];
@@ -216,6 +222,10 @@ int adit_cli_option_set(const struct adit_cli_command *command, enum adit_cli_op
     break;
   case ADIT_CLI_KIND_PATH:
     result = *text == '\0' ? adit_cli_error(error, "'': empty; give a file name such as %s", row->example) : 0;
+    if (result == 0) *(const char **)field = text;
+    break;
+  case ADIT_CLI_KIND_USER:
+    result = *text == '\0' ? adit_cli_error(error, "'': empty; give the name of a user such as %s", row->example) : 0;
     if (result == 0) *(const char **)field = text;
     break;
   case ADIT_CLI_KIND_CHOICE:
@@ -236,6 +246,9 @@ int adit_cli_option_set(const struct adit_cli_command *command, enum adit_cli_op
     break;
   case ADIT_CLI_KIND_DNS:
     result = set_dns(text, field, error);
+    break;
+  case ADIT_CLI_KIND_FAULT:
+    result = set_fault(text, field, error);
     break;
   }
   if (result == 0) options->given |= ADIT_CLI_BIT(id);

@@ -10,7 +10,6 @@
 #include "device/device.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "device/vnet.h"
 
@@ -66,6 +65,14 @@ const uint8_t *adit_device_mac(const struct adit_device *device) {
 
 uint64_t adit_device_dropped(const struct adit_device *device) {
   return device->dropped;
+}
+
+uint64_t adit_device_deadline(const struct adit_device *device) {
+  return device->ops->deadline == NULL ? UINT64_MAX : device->ops->deadline(device);
+}
+
+bool adit_device_advance(struct adit_device *device, uint64_t now_ns) {
+  return device->ops->advance != NULL && device->ops->advance(device, now_ns);
 }
 
 void adit_device_close(struct adit_device *device) {

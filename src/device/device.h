@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * What every kind of device has in common: the handle and its operations.
+ * What every kind of device has in common: the handle and its operations, and the time for those that need it.
  */
 #ifndef ADIT_DEVICE_DEVICE_H
 #define ADIT_DEVICE_DEVICE_H
 
 #include <adit/device.h>
 
-/** What a kind of device does. All three are required. */
+/** What a kind of device does. The first three are required. */
 struct adit_device_ops {
   /**
    * Put one packet at `buffer->data`, at most `buffer->capacity` bytes, and set `length` and `offload` (both are zero
@@ -19,6 +19,9 @@ struct adit_device_ops {
   int (*write)(struct adit_device *device, const struct adit_packet *packet);
   /** Release everything, the handle included. */
   void (*close)(struct adit_device *device);
+  /** As adit_device_deadline and adit_device_advance; both NULL for a device to which time means nothing. */
+  uint64_t (*deadline)(const struct adit_device *device);
+  bool (*advance)(struct adit_device *device, uint64_t now_ns);
 };
 
 /** The first member of every kind of device. */
@@ -31,5 +34,17 @@ struct adit_device {
   char name[ADIT_DEVICE_NAME];
   uint8_t mac[6];
 };
+
+/**
+ * When the device wants to be told the time, nanoseconds of a monotonic clock; UINT64_MAX when there is no need. Only a
+ * device that keeps packets for later has one (device/fault.h).
+ */
+uint64_t adit_device_deadline(const struct adit_device *device);
+
+/**
+ * Tell it the time: what it kept and is due is written. Call it before reads and writes whenever the time may have gone
+ * on. Returns whether a read may bring something although the fd is not readable.
+ */
+bool adit_device_advance(struct adit_device *device, uint64_t now_ns);
 
 #endif

@@ -204,14 +204,14 @@ static int open_in(struct pcap_device *self, const char *path, char *reason) {
   FILE *file = fopen(path, "rbe");
   if (file == NULL) {
     int error = errno;
-    explain(reason, "%s: %s", path, strerror(error));
+    explain(reason, "%s: cannot be read: %s; give a file that exists and that you may read", path, strerror(error));
     return -error;
   }
   char error[PCAP_ERRBUF_SIZE] = "";
   pcap_t *in = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, error);
   if (in == NULL) { /* the file is still ours then */
     fclose(file);
-    explain(reason, "%s is not a capture: %s", path, error);
+    explain(reason, "%s is not a capture: %s; give a file that tcpdump -w or the like has written", path, error);
     return -EINVAL;
   }
   self->in = in;

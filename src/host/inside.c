@@ -187,6 +187,7 @@ static void furnish_network(const struct adit_namespace_options *options, int co
   }
   open_device(options, control, name);
   error = adit_link_find(link, name, &info);
+  if (error == 0) error = adit_link_set_queue(link, info.index, ADIT_LINK_QUEUE);
   if (error == 0 && options->mtu != 0) error = adit_link_set_mtu(link, info.index, options->mtu);
   if (error == 0) {
     error = adit_link_set_quiet(link, info.index);

@@ -10,7 +10,6 @@
 
 #include "host/netlink.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
@@ -146,6 +145,12 @@ static struct ifinfomsg *new_link_request(struct adit_link_socket *socket, unsig
 int adit_link_set_mtu(struct adit_link_socket *socket, unsigned index, uint32_t mtu) {
   new_link_request(socket, index);
   mnl_attr_put_u32(&socket->netlink.request.align, IFLA_MTU, mtu);
+  return talk(socket, NULL, NULL);
+}
+
+int adit_link_set_queue(struct adit_link_socket *socket, unsigned index, uint32_t packets) {
+  new_link_request(socket, index);
+  mnl_attr_put_u32(&socket->netlink.request.align, IFLA_TXQLEN, packets);
   return talk(socket, NULL, NULL);
 }
 

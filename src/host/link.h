@@ -54,6 +54,15 @@ int adit_link_find_bridge(struct adit_link_socket *socket, const char *name, uns
 /** Set the MTU. -EINVAL when out of the interface's range. */
 int adit_link_set_mtu(struct adit_link_socket *socket, unsigned index, uint32_t mtu);
 
+/** Packets that may wait for whoever reads a TUN or TAP of ours; see adit_link_set_queue. */
+enum { ADIT_LINK_QUEUE = 2000 };
+
+/**
+ * Let so many packets wait for the reader. The kernel's 500 are few milliseconds of small datagrams, which a reader that has
+ * to share its processor loses again and again.
+ */
+int adit_link_set_queue(struct adit_link_socket *socket, unsigned index, uint32_t packets);
+
 /** Set it up, or down. */
 int adit_link_set_up(struct adit_link_socket *socket, unsigned index, bool up);
 

@@ -202,6 +202,10 @@ int adit_namespace_fd(const struct adit_namespace *space) {
   return space->control;
 }
 
+long adit_namespace_pid(const struct adit_namespace *space) {
+  return (long)space->first;
+}
+
 /* The first process is gone without a word: killed, from outside or for want of memory. */
 static int status_of_first(struct adit_namespace *space) {
   int status = 0;

@@ -60,6 +60,9 @@ int adit_namespace_start(struct adit_namespace *space);
 /** An fd that is readable when adit_namespace_next has something to tell. Borrowed. */
 int adit_namespace_fd(const struct adit_namespace *space);
 
+/** The first process of the namespace, which adit_namespace_free signals; 0 when it has ended. */
+long adit_namespace_pid(const struct adit_namespace *space);
+
 /** The next thing that happened. Does not wait. */
 enum adit_namespace_event adit_namespace_next(struct adit_namespace *space, int *detail);
 

@@ -10,7 +10,6 @@
 #include "packet/dns.h"
 
 #include <arpa/nameser.h>
-#include <netinet/in.h>
 #include <resolv.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,10 +32,17 @@ static bool read_opt(ns_msg *message, struct adit_dns_question *question) {
   return true;
 }
 
-/* Where the question ends. ns_parserr has been over it, so it is whole. */
+/*
+ * Where the question ends; 0 when its name is compressed. Nothing stands before it that it could repeat, and what is
+ * behind it does not come along into an answer. ns_parserr has been over it, so it is whole.
+ */
 static size_t question_end(const uint8_t *message, size_t length) {
-  int name = dn_skipname(message + ADIT_DNS_HEADER, message + length);
-  return name < 0 ? 0 : ADIT_DNS_HEADER + (size_t)name + NS_QFIXEDSZ;
+  size_t at = ADIT_DNS_HEADER;
+  while (at < length && message[at] != 0) {
+    if (message[at] & NS_CMPRSFLGS) return 0;
+    at += 1 + (size_t)message[at];
+  }
+  return at + 1 + NS_QFIXEDSZ;
 }
 
 enum adit_dns_reading adit_dns_read(const uint8_t *message, size_t length, struct adit_dns_question *question) {
@@ -177,6 +183,17 @@ size_t adit_dns_finish(struct adit_dns_writer *writer, const uint8_t *query, con
 size_t adit_dns_finish_bare(struct adit_dns_writer *writer, const uint8_t *query, unsigned rcode) {
   writer->at = writer->start + ADIT_DNS_HEADER;
   return adit_dns_finish(writer, query, &(struct adit_dns_result){.rcode = rcode});
+}
+
+/* ---- over TCP ---------------------------------------------------------------------------------------------------- */
+
+size_t adit_dns_prefix(const struct iovec *piece, unsigned count) {
+  uint8_t prefix[ADIT_DNS_PREFIX] = {0};
+  size_t have = 0;
+  for (unsigned i = 0; i < count; i++)
+    for (size_t j = 0; j < piece[i].iov_len && have < sizeof prefix; j++)
+      prefix[have++] = ((const uint8_t *)piece[i].iov_base)[j];
+  return (size_t)prefix[0] << 8 | prefix[1];
 }
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */

@@ -7,9 +7,11 @@
 #define ADIT_PACKET_DNS_H
 
 #include <adit/address.h>
+#include <sys/uio.h>
 
 enum {
   ADIT_DNS_HEADER = 12,    /**< bytes before the question */
+  ADIT_DNS_PREFIX = 2,     /**< over TCP: the length before each message */
   ADIT_DNS_TEXT = 1025,    /**< room for any name as text, terminating zero included: four characters a byte */
   ADIT_DNS_PLAIN = 512,    /**< longest answer over UDP for who does not say otherwise (RFC 1035, 4.2.1) */
   ADIT_DNS_EDNS = 1232,    /**< the datagram that we take: what fits into the smallest IPv6 packet */
@@ -49,6 +51,12 @@ struct adit_dns_question {
  * ADIT_DNS_MALFORMED.
  */
 enum adit_dns_reading adit_dns_read(const uint8_t *message, size_t length, struct adit_dns_question *question);
+
+/**
+ * The length that a message over TCP says it has: the first two bytes of it (RFC 7766, 8), which may lie in several
+ * pieces. What is missing of them counts as zero.
+ */
+size_t adit_dns_prefix(const struct iovec *piece, unsigned count);
 
 /** The largest answer over UDP that the asker takes: what OPT says, at least 512. */
 size_t adit_dns_room(const struct adit_dns_question *question);

@@ -21,6 +21,8 @@ static const char *const names[] = {
     [ADIT_DROP_FRAGMENT] = "fragment",
     [ADIT_DROP_PARKED] = "parked",
     [ADIT_DROP_MEMORY] = "memory",
+    [ADIT_DROP_OLD] = "old timestamp",
+    [ADIT_DROP_UNSTAMPED] = "no timestamp",
 };
 
 static_assert(sizeof names / sizeof names[0] == ADIT_DROPS, "every reason has a name");

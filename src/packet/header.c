@@ -36,8 +36,8 @@ enum {
 /* Types in ICMP that carry an identifier and a sequence number (RFC 792, RFC 4443 section 4). */
 enum { ECHO_REPLY4 = 0, ECHO_REQUEST4 = 8, ECHO_REQUEST6 = 128, ECHO_REPLY6 = 129 };
 
-/* Options in IPv4 (RFC 791) and in IPv6 hop-by-hop and destination headers (RFC 8200, 4.2; RFC 2675). */
-enum { OPTION4_END = 0, OPTION4_NOP = 1, OPTION6_PAD1 = 0, OPTION6_JUMBO = 0xc2 };
+/* Options in IPv4 (RFC 791) and in IPv6 hop-by-hop and destination headers (RFC 8200, 4.2). */
+enum { OPTION4_END = 0, OPTION4_NOP = 1, OPTION4_LOOSE_ROUTE = 131, OPTION4_STRICT_ROUTE = 137, OPTION6_PAD1 = 0 };
 
 /* Where the checksum field of a protocol is, from its transport header. */
 enum { TCP_CHECKSUM = 16, UDP_CHECKSUM = 6, ICMP_CHECKSUM = 2 };
@@ -149,7 +149,8 @@ static bool options4_fit(const uint8_t *at, uint32_t size) {
   while (size > 0 && at[0] != OPTION4_END) {
     uint32_t length = 1;
     if (at[0] != OPTION4_NOP) {
-      if (size < 2 || at[1] < 2 || at[1] > size) {
+      bool route = at[0] == OPTION4_LOOSE_ROUTE || at[0] == OPTION4_STRICT_ROUTE; /* RFC 7126, 4.3: not to be taken */
+      if (size < 2 || at[1] < 2 || at[1] > size || route) {
         return false;
       }
       length = at[1];
@@ -193,12 +194,15 @@ static bool parse4(const uint8_t *data, size_t length, struct adit_header *heade
 
 /* ---- IPv6 -------------------------------------------------------------------------------------------------------- */
 
-/* Options of a hop-by-hop or destination header, behind its first two bytes. */
+/*
+ * Options of a hop-by-hop or destination header, behind its first two bytes. The two highest bits say what to do with one that
+ * is not known: anything but zero is to drop the packet (RFC 8200, 4.2). None of those is known here, jumbograms included.
+ */
 static bool options6_fit(const uint8_t *at, uint32_t size) {
   while (size > 0) {
     uint32_t length = 1;
     if (at[0] != OPTION6_PAD1) {
-      if (size < 2 || at[0] == OPTION6_JUMBO || (uint32_t)at[1] + 2 > size) {
+      if (size < 2 || at[0] >> 6 != 0 || (uint32_t)at[1] + 2 > size) {
         return false;
       }
       length = (uint32_t)at[1] + 2;

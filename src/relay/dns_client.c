@@ -10,7 +10,7 @@
  * asks on without ever reading, until an answer has no room, is reset.
  *
  * A client ends: by its own FIN, once everything it had asked was answered; by a reset; or because it has asked nothing
- * for IDLE_NS. When there are CLIENTS of them already, the one that has been idle longest makes room.
+ * for IDLE_NS; or because nobody answers here any more (adit_dns_clients_dismiss). When there are CLIENTS of them already, the one that has been idle longest makes room.
  *
  * Timers: one for each client, set while none of its questions is without an answer.
  *
@@ -32,7 +32,7 @@
 
 #define IDLE_NS UINT64_C(30000000000)
 
-enum { PREFIX = 2, PIPELINE = 128, CLIENTS = 1024, QUESTION_MOST = 4096 };
+enum { PREFIX = ADIT_DNS_PREFIX, PIPELINE = 128, CLIENTS = 1024, QUESTION_MOST = 4096 };
 
 struct adit_dns_client {
   struct adit_dns_clients *clients;
@@ -44,6 +44,7 @@ struct adit_dns_client {
   unsigned waiting; /* questions without an answer */
   bool reading;     /* read_questions is at work further up */
   bool resumes;     /* is to be read from in `later` */
+  bool leaving;     /* is told nothing new, and closed with its last answer */
 };
 
 struct adit_dns_clients {
@@ -169,13 +170,7 @@ static void take(struct adit_dns_clients *clients, const struct adit_dns_asker *
 /* Length of the message that begins the flow's unread bytes, of which there are at least PREFIX. */
 static size_t message_length(const struct adit_flow *flow) {
   struct iovec piece[PREFIX];
-  uint8_t prefix[PREFIX] = {0};
-  unsigned count = adit_flow_peek(flow, piece, PREFIX);
-  size_t have = 0;
-  for (unsigned i = 0; i < count && have < PREFIX; i++)
-    for (size_t j = 0; j < piece[i].iov_len && have < PREFIX; j++)
-      prefix[have++] = ((const uint8_t *)piece[i].iov_base)[j];
-  return (size_t)prefix[0] << 8 | prefix[1];
+  return adit_dns_prefix(piece, adit_flow_peek(flow, piece, PREFIX));
 }
 
 static void read_questions(struct adit_dns_client *client) {
@@ -183,7 +178,8 @@ static void read_questions(struct adit_dns_client *client) {
   if (client->reading) return;
   client->reading = true;
   client->held++;
-  while (client->flow && client->waiting < PIPELINE && adit_flow_available(client->flow) >= PREFIX) {
+  while (client->flow && !client->leaving && client->waiting < PIPELINE &&
+         adit_flow_available(client->flow) >= PREFIX) {
     size_t length = message_length(client->flow);
     if (adit_flow_available(client->flow) < PREFIX + length) break;
     adit_flow_consume(client->flow, PREFIX);
@@ -257,6 +253,7 @@ static void reply_over_tcp(struct adit_dns_client *client, const uint8_t *answer
         adit_flow_write(client->flow, answer, length) != (ssize_t)length)
       abort_client(client);
   }
+  if (client->flow && client->leaving && client->waiting == 0) close_client(client);
   if (client->flow) {
     touch(client);
     if (adit_flow_available(client->flow) >= PREFIX || adit_flow_peer_has_closed(client->flow)) {
@@ -323,6 +320,15 @@ int adit_dns_clients_new(struct adit_relay *relay, adit_dns_asked *asked, struct
   made->later = (struct adit_work){.run = on_later, .user = made};
   *clients = made;
   return 0;
+}
+
+void adit_dns_clients_dismiss(struct adit_dns_clients *clients) {
+  struct adit_dns_client *next;
+  for (struct adit_dns_client *client = clients->first; client; client = next) {
+    next = client->next;
+    client->leaving = true;
+    if (client->waiting == 0) close_client(client);
+  }
 }
 
 void adit_dns_clients_free(struct adit_dns_clients *clients) {

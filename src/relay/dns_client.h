@@ -43,6 +43,12 @@ void adit_dns_clients_syn(struct adit_dns_clients *clients, struct adit_flow *fl
 void adit_dns_reply(struct adit_dns_clients *clients, const struct adit_dns_asker *asker, uint8_t *answer,
                     size_t length);
 
+/**
+ * Close all connections in order (RFC 7766, 6.2.4), each with the last answer that it waits for. What comes later is
+ * not concerned.
+ */
+void adit_dns_clients_dismiss(struct adit_dns_clients *clients);
+
 /** Reset all connections and free everything. Each question must have been replied to. */
 void adit_dns_clients_free(struct adit_dns_clients *clients);
 

@@ -4,8 +4,11 @@
  * --dns fake: questions on port 53 are answered here, with addresses that stand for names.
  *
  * What a worker has of its own: the clients that ask, room for the name that adit_fake_name hands out, and, with a
- * direct upstream, a resolver (resolve.c), because then it is us who must find the true addresses. The table
- * (fake_names.c) is shared by all workers and belongs to whoever made the options.
+ * direct upstream, a resolver (resolve.c), because then it is us who must find the true addresses; that one belongs to
+ * the egress. The table (fake_names.c) is shared by all workers and belongs to whoever made the options.
+ *
+ * A worker that has begun to hand out addresses does not forget what they stand for when a reload ends it: clients keep
+ * them for as long as an answer lives, and longer.
  */
 #include "relay/dns_client.h"
 #include "relay/fake_answer.h"
@@ -13,7 +16,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct adit_fake {
   struct adit_dns_clients *clients;
@@ -33,28 +35,37 @@ static void on_asked(struct adit_relay *relay, const struct adit_dns_asker *aske
   adit_dns_reply(relay->fake->clients, asker, answer, answer_length);
 }
 
-int adit_fake_start(struct adit_relay *relay) {
-  if (!relay->options->fake_names) return -EINVAL;
+static int make_fake(struct adit_relay *relay, struct adit_fake_names *names) {
+  if (!names) return -EINVAL;
   struct adit_fake *fake = calloc(1, sizeof *fake);
   if (!fake) return -ENOMEM;
-  fake->names = relay->options->fake_names;
+  fake->names = names;
   int error = adit_dns_clients_new(relay, on_asked, &fake->clients);
-  if (error) goto no_clients;
-  error = relay->options->upstream.kind == ADIT_UPSTREAM_DIRECT ? adit_resolver_new(relay, NULL, &relay->resolver) : 0;
-  if (error) goto no_resolver;
+  if (error) {
+    free(fake);
+    return error;
+  }
   relay->fake = fake;
   return 0;
+}
 
-no_resolver:
-  adit_dns_clients_free(fake->clients);
-no_clients:
-  free(fake);
+int adit_fake_prepare(struct adit_relay *relay, struct adit_egress *egress) {
+  const struct adit_nameservers nameservers = {.by = egress};
+  int error = relay->fake ? 0 : make_fake(relay, egress->options->fake_names);
+  if (!error && egress->options->upstream.kind == ADIT_UPSTREAM_DIRECT && !egress->resolver)
+    error = adit_resolver_new(relay, &nameservers, &egress->resolver);
   return error;
 }
 
+void adit_fake_dismiss(struct adit_relay *relay) {
+  adit_dns_clients_dismiss(relay->fake->clients);
+}
+
 void adit_fake_stop(struct adit_relay *relay) {
-  adit_resolver_free(relay->resolver);
-  relay->resolver = NULL;
+  for (struct adit_egress *egress = relay->egresses; egress; egress = egress->next) {
+    adit_resolver_free(egress->resolver);
+    egress->resolver = NULL;
+  }
   adit_dns_clients_free(relay->fake->clients);
   free(relay->fake);
   relay->fake = NULL;

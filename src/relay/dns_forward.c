@@ -11,6 +11,9 @@
  * be answered gets SERVFAIL; one that is dropped because there are too many gets nothing over UDP, so that the client
  * tries again, and SERVFAIL over TCP, where it would not.
  *
+ * A line belongs to an egress: after a reload what was asked before is still answered over the old line, and the next
+ * question, also of a client over TCP that stays, goes over the new one.
+ *
  * Not handed on: zone transfers, whose many messages would share the line with everybody's (REFUSED), and stateful
  * operations, which are about a connection (NOTIMP).
  */
@@ -26,6 +29,7 @@
 /* A question under way. */
 struct forwarded {
   struct adit_dns *dns;
+  struct adit_egress *egress; /* one reference, for its line */
   struct forwarded *next;
   struct forwarded *previous;
   struct adit_dns_asker asker;
@@ -36,7 +40,6 @@ struct forwarded {
 struct adit_dns {
   struct adit_relay *relay;
   struct adit_dns_clients *clients;
-  struct adit_dns_line *line;
   struct forwarded *first;
 };
 
@@ -54,6 +57,7 @@ static void forget(struct forwarded *forwarded) {
   else
     forwarded->dns->first = forwarded->next;
   if (forwarded->next) forwarded->next->previous = forwarded->previous;
+  adit_egress_release(forwarded->egress);
   free(forwarded);
 }
 
@@ -104,11 +108,13 @@ static void on_asked(struct adit_relay *relay, const struct adit_dns_asker *aske
     return;
   }
   if (is_repeated(dns, asker, message, length)) return;
-  struct forwarded *forwarded = malloc(sizeof *forwarded + length);
-  if (!forwarded) goto no_memory;
-  *forwarded = (struct forwarded){.dns = dns, .asker = *asker, .length = length};
+  struct adit_dns_line *line = relay->egress->line;
+  struct forwarded *forwarded = line ? malloc(sizeof *forwarded + length) : NULL;
+  if (!forwarded) goto not_made;
+  *forwarded = (struct forwarded){.dns = dns, .egress = relay->egress, .asker = *asker, .length = length};
   memcpy(forwarded->query, message, length);
-  if (adit_dns_line_ask(dns->line, message, length, question->end, &line_events, forwarded) != 0) goto not_asked;
+  if (adit_dns_line_ask(line, message, length, question->end, &line_events, forwarded) != 0) goto not_asked;
+  adit_egress_hold(relay->egress);
   /* Only now: asking may have dropped, and forgotten, others of this list. */
   forwarded->next = dns->first;
   if (dns->first) dns->first->previous = forwarded;
@@ -117,28 +123,33 @@ static void on_asked(struct adit_relay *relay, const struct adit_dns_asker *aske
 
 not_asked:
   free(forwarded);
-no_memory:
+not_made: /* no memory; or it was read just as questions ceased to be forwarded */
   relay->stats.dns_dropped++;
   fail(dns, asker, message, length, ns_r_servfail);
 }
 
-int adit_dns_start(struct adit_relay *relay) {
+static int make_dns(struct adit_relay *relay) {
   struct adit_dns *dns = calloc(1, sizeof *dns);
   if (!dns) return -ENOMEM;
   dns->relay = relay;
   int error = adit_dns_clients_new(relay, on_asked, &dns->clients);
-  if (error) goto no_clients;
-  const struct adit_dns_line_options options = {.server = relay->options->dns_server};
-  error = adit_dns_line_new(relay, &options, &dns->line);
-  if (error) goto no_line;
+  if (error) {
+    free(dns);
+    return error;
+  }
   relay->dns = dns;
   return 0;
+}
 
-no_line:
-  adit_dns_clients_free(dns->clients);
-no_clients:
-  free(dns);
+int adit_dns_prepare(struct adit_relay *relay, struct adit_egress *egress) {
+  const struct adit_dns_line_options options = {.server = egress->options->dns_server, .by = egress};
+  int error = relay->dns ? 0 : make_dns(relay);
+  if (!error && !egress->line) error = adit_dns_line_new(relay, &options, &egress->line);
   return error;
+}
+
+void adit_dns_dismiss(struct adit_relay *relay) {
+  adit_dns_clients_dismiss(relay->dns->clients);
 }
 
 void adit_dns_datagram(struct adit_relay *relay, const struct adit_datagram *datagram) {
@@ -151,7 +162,10 @@ void adit_dns_syn(struct adit_relay *relay, struct adit_flow *flow) {
 
 void adit_dns_stop(struct adit_relay *relay) {
   struct adit_dns *dns = relay->dns;
-  adit_dns_line_free(dns->line); /* what it still owes an answer is told so, and replied to */
+  for (struct adit_egress *egress = relay->egresses; egress; egress = egress->next) {
+    adit_dns_line_free(egress->line); /* what it still owes an answer is told so, and replied to */
+    egress->line = NULL;
+  }
   adit_dns_clients_free(dns->clients);
   free(dns);
   relay->dns = NULL;

@@ -374,7 +374,7 @@ static void on_send(void *user, struct adit_work *work) {
   if (line->connection) {
     send_unsent(line);
   } else if (!line->connect && line->first) {
-    const struct adit_target target = {.endpoint = line->options.server};
+    const struct adit_target target = {.endpoint = line->options.server, .by = line->options.by};
     int error = adit_connect_start(line->relay, &target, &connect_events, line, &line->connect);
     line->connect_ns = now_of(line);
     if (!error) return;
@@ -492,6 +492,10 @@ int adit_dns_line_new(struct adit_relay *relay, const struct adit_dns_line_optio
   if (getrandom(&made->uses, sizeof made->uses, 0) != sizeof made->uses) made->uses = 0; /* any number does */
   *line = made;
   return 0;
+}
+
+bool adit_dns_line_has_work(const struct adit_dns_line *line) {
+  return line->send.queued;
 }
 
 void adit_dns_line_free(struct adit_dns_line *line) {

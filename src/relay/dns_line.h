@@ -29,9 +29,10 @@ struct adit_dns_line_events {
 /** Bounds and times; zero is the default. */
 struct adit_dns_line_options {
   adit_endpoint server;
-  uint32_t questions; /**< most that wait for an answer, at most 1024; 0 = 1024. One more drops the oldest */
-  uint32_t try_ms;    /**< how long an answer is waited for before the question is asked again; 0 = 5 s */
-  uint32_t idle_ms;   /**< after which a connection without questions is closed; 0 = 30 s */
+  struct adit_egress *by; /**< the way out, borrowed: it must outlive the line; NULL = the worker's current one */
+  uint32_t questions;     /**< most that wait for an answer, at most 1024; 0 = 1024. One more drops the oldest */
+  uint32_t try_ms;        /**< how long an answer is waited for before the question is asked again; 0 = 5 s */
+  uint32_t idle_ms;       /**< after which a connection without questions is closed; 0 = 30 s */
 };
 
 /** Make a line; nothing is connected yet. Returns 0 and `*line`, owned by the caller; or -ENOMEM. */
@@ -44,6 +45,9 @@ int adit_dns_line_new(struct adit_relay *relay, const struct adit_dns_line_optio
  */
 int adit_dns_line_ask(struct adit_dns_line *line, const uint8_t *message, size_t length, size_t question_end,
                       const struct adit_dns_line_events *events, void *user);
+
+/** Whether the loop has deferred work of it: then it must not be freed unless the loop will do none any more. */
+bool adit_dns_line_has_work(const struct adit_dns_line *line);
 
 /** Close the connection, tell all who wait that they were dropped, and free everything. NULL is allowed. */
 void adit_dns_line_free(struct adit_dns_line *line);

@@ -19,8 +19,6 @@
 #include "relay/fake_answer.h"
 
 #include <arpa/nameser.h>
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

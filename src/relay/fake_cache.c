@@ -282,6 +282,7 @@ int adit_fake_cache_start(struct adit_fake_names *names) {
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
+  sigdelset(&all, SIGSYS);                     /* as in the workers */
   pthread_sigmask(SIG_SETMASK, &all, &before); /* signals stay with the threads that the program has */
   error = -pthread_create(&names->writer, NULL, run, names);
   pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -24,10 +24,10 @@ static int keep_outside(const struct adit_relay_options *options, int fd) {
   return options->protect ? options->protect(options->protect_user, fd) : 0;
 }
 
-int adit_outside_socket(const struct adit_relay *relay, int domain, int type, int protocol) {
+int adit_outside_socket(const struct adit_egress *egress, int domain, int type, int protocol) {
   int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
   if (fd < 0) return -errno;
-  int error = keep_outside(relay->options, fd);
+  int error = keep_outside(egress->options, fd);
   if (error) {
     close(fd);
     return error;

@@ -54,6 +54,7 @@ enum kind { KIND_PING, KIND_RAW, KIND_NONE };
 
 struct ping {
   struct adit_relay_socket socket; /* first member; its fd is owned */
+  struct adit_own_socket own;
   struct adit_pings *pings;
   struct ping *previous; /* list, the one idle longest first */
   struct ping *next;
@@ -146,6 +147,7 @@ static void free_ping(struct adit_watch *watch) {
 static void end(struct ping *ping) {
   int fd = ping->socket.watch.fd;
   detach(ping);
+  adit_own_forget(&ping->own);
   ping->pings->count--;
   adit_loop_unwatch(ping->pings->relay->loop, &ping->socket.watch, free_ping);
   close(fd);
@@ -161,7 +163,7 @@ static void expire(void *user, struct adit_timer *timer) {
 /* ---- sockets ----------------------------------------------------------------------------------------------------- */
 
 static int open_kind(const struct adit_relay *relay, unsigned version, enum kind kind) {
-  return adit_outside_socket(relay, version == 4 ? AF_INET : AF_INET6, kind == KIND_RAW ? SOCK_RAW : SOCK_DGRAM,
+  return adit_outside_socket(relay->egress, version == 4 ? AF_INET : AF_INET6, kind == KIND_RAW ? SOCK_RAW : SOCK_DGRAM,
                              version == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 }
 
@@ -365,6 +367,15 @@ static int send_out(struct ping *ping, const struct adit_echo *echo) {
   return error;
 }
 
+/* Where the kernel chooses the identifier, it has done so with the first packet. */
+static void note_own(struct ping *ping, adit_ip target) {
+  struct adit_own *own = ping->pings->relay->options->own;
+  if (ping->raw)
+    adit_own_note_id(own, &ping->own, ping->outside, target);
+  else
+    adit_own_note(own, &ping->own, IPPROTO_ICMP, ping->socket.watch.fd, (adit_endpoint){target, 0});
+}
+
 void adit_ping_echo(struct adit_relay *relay, const struct adit_echo *echo) {
   const adit_ip nobody = {{0}, 0};
   struct adit_pings *pings = relay->pings;
@@ -374,10 +385,17 @@ void adit_ping_echo(struct adit_relay *relay, const struct adit_echo *echo) {
     return;
   }
   struct ping *ping = find(pings, echo->remote, echo->id);
-  int error = ping ? 0 : begin(pings, echo->remote, echo->id, &ping);
+  bool known = ping != NULL;
+  int error = 0;
+  if (!known &&
+      adit_own_came_back(relay, IPPROTO_ICMP, (adit_endpoint){echo->remote, echo->id}, (adit_endpoint){echo->local, 0}))
+    error = -EHOSTUNREACH;
+  else if (!known)
+    error = begin(pings, echo->remote, echo->id, &ping);
   if (!error) {
     touch(ping);
     error = send_out(ping, echo);
+    if (!known) note_own(ping, echo->local);
   }
   if (error == -ENETUNREACH || error == -EHOSTUNREACH || error == -EACCES || error == -EPERM ||
       error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL)
@@ -397,17 +415,21 @@ static enum kind find_kind(const struct adit_relay *relay, unsigned version) {
   return KIND_NONE;
 }
 
+void adit_ping_renew(struct adit_relay *relay) {
+  uint32_t idle_ms = relay->options->udp_idle_ms;
+  relay->pings->idle_ns = (idle_ms > 0 && idle_ms < IDLE_MS ? idle_ms : IDLE_MS) * MILLISECOND_NS;
+}
+
 int adit_ping_start(struct adit_relay *relay) {
   struct adit_pings *pings = calloc(1, sizeof *pings);
   if (!pings) return -ENOMEM;
-  uint32_t idle_ms = relay->options->udp_idle_ms;
   pings->relay = relay;
-  pings->idle_ns = (idle_ms > 0 && idle_ms < IDLE_MS ? idle_ms : IDLE_MS) * MILLISECOND_NS;
+  relay->pings = pings;
+  adit_ping_renew(relay);
   pings->expiry = (struct adit_timer){.fire = expire, .user = pings};
   pings->kind4 = find_kind(relay, 4);
   pings->kind6 = find_kind(relay, 6);
   randombytes_buf(&pings->last_id, sizeof pings->last_id);
-  relay->pings = pings;
   bool first = !relay->worker || adit_worker_index(relay->worker) == 0; /* once is enough */
   if (first && (pings->kind4 == KIND_NONE || pings->kind6 == KIND_NONE))
     adit_log_write(relay->log, ADIT_LOG_NOTICE, 0,

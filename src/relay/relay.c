@@ -3,14 +3,16 @@
  *
  * The relay of one worker: who gets which event.
  *
- * Made in `start` in the order sockets-to-nobody, dns, names, udp, pings; taken down in `stop` in reverse, while the
- * stack still exists, so that what is said to flows there still goes out. `free` comes after the stack: nothing but the
- * memory of the relay itself is left then.
+ * The parts are made in `start`, or by the reload that first needs them (adit_relay_prepare), and stay until `stop`,
+ * since there may be sessions that outlast a reload. They are taken down while the stack still exists, so that what is
+ * said to flows there still goes out. `free` comes after the stack: nothing but the memory of the relay itself is left
+ * then.
  */
 #include "relay/state.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,9 +25,9 @@ enum adit_relay_icmp adit_relay_icmp_mode(const struct adit_relay_options *optio
   return options->icmp;
 }
 
-static bool udp_is_on(const struct adit_relay *relay) {
-  enum adit_upstream_kind kind = relay->options->upstream.kind;
-  return relay->options->udp == ADIT_RELAY_UDP_ON && (kind == ADIT_UPSTREAM_DIRECT || kind == ADIT_UPSTREAM_SOCKS5);
+static bool udp_is_on(const struct adit_relay_options *options) {
+  enum adit_upstream_kind kind = options->upstream.kind;
+  return options->udp == ADIT_RELAY_UDP_ON && (kind == ADIT_UPSTREAM_DIRECT || kind == ADIT_UPSTREAM_SOCKS5);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -33,41 +35,52 @@ static bool udp_is_on(const struct adit_relay *relay) {
 static void stop(void *state) {
   struct adit_relay *relay = state;
   adit_tcp_stop(relay);
-  if (relay->icmp == ADIT_RELAY_ICMP_RELAY) adit_ping_stop(relay);
-  if (udp_is_on(relay)) adit_udp_stop(relay);
-  if (relay->options->dns == ADIT_RELAY_DNS_FAKE) adit_fake_stop(relay);
-  if (relay->options->dns == ADIT_RELAY_DNS_FORWARD) adit_dns_stop(relay);
-  if (relay->options->ended) relay->options->ended(relay->options->ended_user, &relay->stats);
+  if (relay->pings) adit_ping_stop(relay);
+  if (relay->udp) adit_udp_stop(relay);
+  if (relay->fake) adit_fake_stop(relay);
+  if (relay->dns) adit_dns_stop(relay);
+  adit_trial_stop(relay);
+  if (relay->next_egress) adit_egress_release(relay->next_egress);
+  adit_egress_release(relay->egress);
+  adit_egress_bury(relay);
+  assert(!relay->egresses); /* nobody has forgotten to let go */
+}
+
+int adit_relay_prepare(struct adit_relay *relay, struct adit_egress *egress) {
+  const struct adit_relay_options *options = egress->options;
+  int error = 0;
+  if (options->dns == ADIT_RELAY_DNS_FORWARD) error = adit_dns_prepare(relay, egress);
+  if (options->dns == ADIT_RELAY_DNS_FAKE) error = adit_fake_prepare(relay, egress);
+  if (!error && udp_is_on(options) && !relay->udp) error = adit_udp_start(relay);
+  if (!error && adit_relay_icmp_mode(options) == ADIT_RELAY_ICMP_RELAY && !relay->pings) error = adit_ping_start(relay);
+  return error;
+}
+
+void adit_relay_take(struct adit_relay *relay, struct adit_egress *egress) {
+  relay->egress = egress;
+  relay->options = egress->options;
+  relay->icmp = adit_relay_icmp_mode(egress->options);
 }
 
 static int start(void *user, struct adit_worker *worker, void **state) {
   struct adit_relay *relay = calloc(1, sizeof *relay);
   if (!relay) return -ENOMEM;
-  relay->options = user;
   relay->worker = worker;
   relay->stack = adit_worker_stack(worker);
   relay->loop = adit_worker_loop(worker);
   relay->log = adit_worker_log(worker);
-  relay->icmp = adit_relay_icmp_mode(relay->options);
-
-  int error = relay->options->dns == ADIT_RELAY_DNS_FORWARD ? adit_dns_start(relay) : 0;
-  if (error) goto no_dns;
-  error = relay->options->dns == ADIT_RELAY_DNS_FAKE ? adit_fake_start(relay) : 0;
-  if (error) goto no_fake;
-  error = udp_is_on(relay) ? adit_udp_start(relay) : 0;
-  if (error) goto no_udp;
-  error = relay->icmp == ADIT_RELAY_ICMP_RELAY ? adit_ping_start(relay) : 0;
-  if (error) goto no_ping;
+  struct adit_egress *egress;
+  int error = adit_egress_new(relay, user, &egress);
+  if (error) goto no_egress;
+  adit_relay_take(relay, egress);
+  error = adit_relay_prepare(relay, egress);
+  if (error) goto not_all;
   *state = relay;
   return 0;
 
-no_ping:
-  if (udp_is_on(relay)) adit_udp_stop(relay);
-no_udp:
-  if (relay->options->dns == ADIT_RELAY_DNS_FAKE) adit_fake_stop(relay);
-no_fake:
-  if (relay->options->dns == ADIT_RELAY_DNS_FORWARD) adit_dns_stop(relay);
-no_dns:
+not_all:
+  stop(relay);
+no_egress:
   free(relay);
   return error;
 }
@@ -93,7 +106,9 @@ struct adit_relay_stats adit_relay_stats_of(const struct adit_stats *stats) {
 
 static void on_syn(void *state, struct adit_flow *flow) {
   struct adit_relay *relay = state;
-  if (adit_flow_local(flow).port == DNS_PORT && relay->options->dns == ADIT_RELAY_DNS_FORWARD)
+  if (adit_own_came_back(relay, IPPROTO_TCP, adit_flow_remote(flow), adit_flow_local(flow)))
+    adit_flow_refuse(flow, ADIT_REFUSE_RESET);
+  else if (adit_flow_local(flow).port == DNS_PORT && relay->options->dns == ADIT_RELAY_DNS_FORWARD)
     adit_dns_syn(relay, flow);
   else if (adit_flow_local(flow).port == DNS_PORT && relay->options->dns == ADIT_RELAY_DNS_FAKE)
     adit_fake_syn(relay, flow);
@@ -103,11 +118,14 @@ static void on_syn(void *state, struct adit_flow *flow) {
 
 static void on_datagram(void *state, const struct adit_datagram *datagram) {
   struct adit_relay *relay = state;
-  if (datagram->local.port == DNS_PORT && relay->options->dns == ADIT_RELAY_DNS_FORWARD)
+  bool question = datagram->local.port == DNS_PORT && relay->options->dns != ADIT_RELAY_DNS_OFF;
+  /* Other datagrams are looked at where a session begins. */
+  bool own = question && adit_own_came_back(relay, IPPROTO_UDP, datagram->remote, datagram->local);
+  if (question && !own && relay->options->dns == ADIT_RELAY_DNS_FORWARD)
     adit_dns_datagram(relay, datagram);
-  else if (datagram->local.port == DNS_PORT && relay->options->dns == ADIT_RELAY_DNS_FAKE)
+  else if (question && !own)
     adit_fake_datagram(relay, datagram);
-  else if (udp_is_on(relay))
+  else if (!own && (udp_is_on(relay->options) || adit_udp_knows(relay, datagram)))
     adit_udp_datagram(relay, datagram);
   else
     adit_stack_refuse_datagram(relay->stack, datagram);
@@ -123,7 +141,7 @@ static void on_echo(void *state, const struct adit_echo *echo) {
     adit_stack_echo_reply(relay->stack, echo);
     break;
   case ADIT_RELAY_ICMP_OFF:
-  case ADIT_RELAY_ICMP_DEFAULT: /* was resolved at the start */
+  case ADIT_RELAY_ICMP_DEFAULT: /* was resolved by adit_relay_take */
     break;
   }
 }

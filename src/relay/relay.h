@@ -9,9 +9,10 @@
 #include "relay/url.h"
 #include "runtime/application.h"
 
-struct adit_relay_stats;
 struct adit_stats;
+struct adit_runtime;
 struct adit_fake_names;
+struct adit_own;
 
 /** What happens to datagrams. */
 enum adit_relay_udp {
@@ -34,13 +35,14 @@ enum adit_relay_icmp {
   ADIT_RELAY_ICMP_OFF      /**< silence */
 };
 
-/** How to relay. The same for all workers; borrowed, must outlive them. Zero elsewhere is the default. */
+/** How to relay. The same for all workers, each of which makes a copy. Zero elsewhere is the default. */
 struct adit_relay_options {
   struct adit_upstream upstream; /**< parsed and resolved */
   enum adit_relay_udp udp;
   enum adit_relay_dns dns;
-  adit_endpoint dns_server;           /**< FORWARD: who answers */
-  struct adit_fake_names *fake_names; /**< FAKE: adit_fake_names_new; freed only after the last worker has ended */
+  adit_endpoint dns_server; /**< FORWARD: who answers */
+  /** FAKE: adit_fake_names_new; borrowed until the last worker has ended. Once given it stays, in other modes too. */
+  struct adit_fake_names *fake_names;
   enum adit_relay_icmp icmp;
   uint32_t connect_ms; /**< bound on connecting and on the talk with a proxy; 0 = 10 s */
   uint32_t idle_ms;    /**< a connection on which nothing moves ends; 0 = 2 h 4 min (RFC 5382), UINT32_MAX = never */
@@ -50,19 +52,31 @@ struct adit_relay_options {
   uint32_t max_udp;        /**< bound on UDP sessions of one worker; 0 = 4096 */
   uint32_t mark;           /**< SO_MARK of every socket that goes out; 0 = none */
   const char *interface;   /**< SO_BINDTODEVICE of every socket that goes out; NULL = none */
+  struct adit_own *own;    /**< adit_own_new; freed only after the last worker has ended. NULL: a loop is not seen */
   /** Called for every socket that goes out, before it is used; a negative errno refuses it. May be NULL. */
   int (*protect)(void *user, int fd);
   void *protect_user; /**< for `protect` */
-  /** At the end of each worker, in its thread: what it has counted, borrowed. May be NULL. */
-  void (*ended)(void *user, const struct adit_relay_stats *stats);
-  void *ended_user; /**< for `ended` */
 };
 
 /** What happens to echo requests when ADIT_RELAY_ICMP_DEFAULT was said, or something the upstream cannot do. */
 enum adit_relay_icmp adit_relay_icmp_mode(const struct adit_relay_options *options);
 
-/** The relay as what is plugged into a worker; `user` of its start is a const struct adit_relay_options. */
+/**
+ * The relay as what is plugged into a worker; `user` of its start is a const struct adit_relay_options, borrowed until
+ * the start has returned.
+ */
 extern const struct adit_application adit_relay_application;
+
+/**
+ * From now on what begins in any worker is relayed as `options` say, which are borrowed until the return and whose
+ * `fake_names` must be those of before, if there were any. Connections and UDP sessions that are there go on over the
+ * upstream that they have, with their time-outs; but udp_idle_ms and max_udp count for all sessions. When answering
+ * questions ends, clients over TCP are closed after their last answer.
+ *
+ * Either all workers do so or none. Blocks until they have. From any thread but a worker's; one at a time; after the
+ * runtime's start. Returns 0; -ESHUTDOWN when the runtime has ended, or -ENOMEM, -EINVAL, -EDEADLK: nothing has changed.
+ */
+int adit_relay_reload(struct adit_runtime *runtime, const struct adit_relay_options *options);
 
 /** Counters of one worker. */
 struct adit_relay_stats {

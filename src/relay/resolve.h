@@ -8,39 +8,27 @@
 #define ADIT_RELAY_RESOLVE_H
 
 #include "relay/dns_message.h"
+#include "relay/nameservers.h"
 #include "relay/state.h"
 
 struct adit_resolver;
 struct adit_resolve;
 
-enum {
-  ADIT_RESOLVE_MOST = 8,   /**< most addresses of one family that are looked at */
-  ADIT_RESOLVE_FOUND = 16, /**< most addresses of a name that are told */
-  ADIT_RESOLVE_SERVERS = 3 /**< most nameservers, as with resolv.conf(5) */
-};
-
-/** Whom to ask, and how patiently; zero is the default. */
-struct adit_resolver_options {
-  adit_endpoint server[ADIT_RESOLVE_SERVERS];
-  unsigned servers;
-  uint32_t try_ms; /**< how long each server is waited for, each time; 0 = 2 s */
-  unsigned rounds; /**< how often each is asked; 0 = 2 */
-};
+/** Most addresses of a name that are told. */
+enum { ADIT_RESOLVE_FOUND = 16 };
 
 /**
- * Make the resolver of one worker. `options` NULL: as /etc/resolv.conf says now; where that names only the stub of
- * systemd-resolved, the servers that stands for (/run/systemd/resolve/resolv.conf), since the stub's own questions
- * would go into the device and come back with addresses that we made up. Returns 0 and `*resolver`, owned by the
- * caller; or -ENOMEM.
+ * Make a resolver of one worker. No servers, or `nameservers` NULL: as adit_nameservers_find says.
+ * Returns 0 and `*resolver`, owned by the caller; or -ENOMEM, -EIO.
  */
-int adit_resolver_new(struct adit_relay *relay, const struct adit_resolver_options *options,
+int adit_resolver_new(struct adit_relay *relay, const struct adit_nameservers *nameservers,
                       struct adit_resolver **resolver);
 
 /** Forget everything; nobody is called. Look-ups that are left become invalid. NULL is allowed. */
 void adit_resolver_free(struct adit_resolver *resolver);
 
-/** Read resolv.conf(5) text: the numeric nameservers in it, at most ADIT_RESOLVE_SERVERS. Returns their number. */
-unsigned adit_resolver_parse(const char *text, adit_endpoint server[ADIT_RESOLVE_SERVERS]);
+/** Whether the loop has deferred work of it: then it must not be freed unless the loop will do none any more. */
+bool adit_resolver_has_work(const struct adit_resolver *resolver);
 
 /** What becomes of a look-up; exactly one, once, from the loop and never from start. */
 struct adit_resolve_events {

@@ -10,7 +10,7 @@
  *
  * All in one go saves two round trips. It works with a server that reads message by message out of the stream; one that
  * takes whatever a single read brings for one message loses what came with it, and then waits for ever. Which is which
- * shows only in use; the connector finds out and remembers.
+ * shows only in use; talk.c finds out and remembers.
  */
 #include "relay/socks5.h"
 

@@ -6,6 +6,8 @@
 #ifndef ADIT_RELAY_STATE_H
 #define ADIT_RELAY_STATE_H
 
+#include "relay/egress.h"
+#include "relay/own.h"
 #include "relay/relay.h"
 #include "runtime/log.h"
 #include "runtime/worker.h"
@@ -14,7 +16,6 @@ struct adit_tcp_session;
 struct adit_udp_sessions;
 struct adit_dns;
 struct adit_fake;
-struct adit_resolver;
 struct adit_pings;
 
 /**
@@ -26,16 +27,13 @@ struct adit_relay_socket {
   void (*ready)(struct adit_relay_socket *socket, uint32_t events); /**< as epoll tells */
 };
 
-/** Whether a SOCKS5 server takes greeting, authentication and request in one go. */
-enum adit_socks5_manner {
-  ADIT_SOCKS5_UNKNOWN, /**< no server has answered yet: all in one go, but with less patience */
-  ADIT_SOCKS5_AT_ONCE, /**< it has done so before */
-  ADIT_SOCKS5_IN_STEPS /**< it has not: each message waits for the answer to the one before */
-};
-
 /** The relay of one worker. Its thread's own. */
 struct adit_relay {
-  const struct adit_relay_options *options; /**< borrowed */
+  struct adit_egress *egress;               /**< the way out of what begins now; one reference */
+  const struct adit_relay_options *options; /**< those of `egress` */
+  struct adit_egress *next_egress;          /**< reload.c: made and not yet taken; one reference, or NULL */
+  struct adit_egress *egresses;             /**< all there are, the old ones that are still used among them */
+  struct adit_work bury;                    /**< egress.c */
   struct adit_worker *worker;
   struct adit_stack *stack;
   struct adit_loop *loop;
@@ -43,15 +41,14 @@ struct adit_relay {
   struct adit_log_limit upstream_limit; /**< for messages about the upstream */
   struct adit_log_limit socket_limit;   /**< for messages about sockets that cannot be made */
   struct adit_log_limit flow_limit;     /**< for messages about too many connections */
-  enum adit_socks5_manner manner;       /**< connector.c: how this upstream wants to be spoken to */
+  struct adit_log_limit own_limit;      /**< for messages about own packets that came back */
   enum adit_relay_icmp icmp;            /**< as the options say, the default resolved */
   struct adit_tcp_session *sessions;    /**< list of all relayed connections; tcp.c */
   uint32_t session_count;
-  struct adit_udp_sessions *udp;  /**< udp.c */
-  struct adit_dns *dns;           /**< dns_forward.c; NULL unless FORWARD */
-  struct adit_fake *fake;         /**< dns_fake.c; NULL unless FAKE */
-  struct adit_resolver *resolver; /**< resolve.c; NULL unless FAKE with a direct upstream */
-  struct adit_pings *pings;       /**< ping.c; NULL unless RELAY */
+  struct adit_udp_sessions *udp; /**< udp.c; NULL where datagrams were never relayed, and likewise: */
+  struct adit_dns *dns;          /**< dns_forward.c; once it was FORWARD */
+  struct adit_fake *fake;        /**< dns_fake.c; once it was FAKE */
+  struct adit_pings *pings;      /**< ping.c; once it was RELAY */
   struct adit_relay_stats stats;
 };
 
@@ -61,7 +58,15 @@ struct adit_target {
   const char *name;       /**< host name, borrowed; NULL when there is only an address */
   uint8_t prefer;         /**< with a name: the family that the client uses, 4 or 6; 0 = any */
   bool associate;         /**< socks5 only: no connection but a relay for datagrams (RFC 1928, UDP ASSOCIATE) */
+  struct adit_egress *by; /**< the way out; NULL = the worker's current one. Held by the attempt */
+  bool trial;             /**< socks5 only: all in one go, whatever is known, and nothing is said when it fails */
 };
+
+/* ---- relay.c ---- */
+/** Make what going out by `egress` needs, as far as it is not there. Returns 0 or a negative errno: parts may be made. */
+int adit_relay_prepare(struct adit_relay *relay, struct adit_egress *egress);
+/** What begins now goes out by `egress`, whose reference is the worker's from now on. */
+void adit_relay_take(struct adit_relay *relay, struct adit_egress *egress);
 
 /* ---- outside.c: sockets to the outside; the only place that makes them, so that none loops back into the device -- */
 
@@ -70,7 +75,7 @@ struct adit_target {
  * `domain` AF_INET or AF_INET6, `type` SOCK_STREAM, SOCK_DGRAM or SOCK_RAW, `protocol` 0 or IPPROTO_ICMP and the like.
  * Returns the fd, owned by the caller, or a negative errno.
  */
-int adit_outside_socket(const struct adit_relay *relay, int domain, int type, int protocol);
+int adit_outside_socket(const struct adit_egress *egress, int domain, int type, int protocol);
 
 /** Endpoint to sockaddr. Returns its length. */
 unsigned adit_outside_sockaddr(adit_endpoint endpoint, void *sockaddr_storage);
@@ -111,6 +116,13 @@ int adit_connect_start(struct adit_relay *relay, const struct adit_target *targe
 /** Give it up; no event follows. */
 void adit_connect_cancel(struct adit_connect *connect);
 
+/* ---- trial.c: what a SOCKS5 server takes ---- */
+
+/** Begin to find out, unless that is under way. What is learned stands in the egress's `manner`. */
+void adit_trial_begin(struct adit_egress *egress);
+/** End those of all egresses. */
+void adit_trial_stop(struct adit_relay *relay);
+
 /* ---- tcp.c: flows to sockets ---- */
 void adit_tcp_syn(struct adit_relay *relay, struct adit_flow *flow);
 void adit_tcp_stop(struct adit_relay *relay);
@@ -131,11 +143,18 @@ void adit_tcp_each(const struct adit_relay *relay, void (*each)(void *user, cons
 
 /* ---- udp.c, udp_socks5.c: datagrams to sockets ---- */
 int adit_udp_start(struct adit_relay *relay);
+/** Bounds and times are those of `relay->options` from now on. Sessions keep their way out. */
+void adit_udp_renew(struct adit_relay *relay);
 void adit_udp_datagram(struct adit_relay *relay, const struct adit_datagram *datagram);
+/** Whether its sender has a session, which goes on whatever is said of new ones. */
+bool adit_udp_knows(const struct adit_relay *relay, const struct adit_datagram *datagram);
 void adit_udp_stop(struct adit_relay *relay);
 
 /* ---- dns_forward.c ---- */
-int adit_dns_start(struct adit_relay *relay);
+/** Make what answering by `egress` needs, as far as it is not there. Returns 0 or -ENOMEM. */
+int adit_dns_prepare(struct adit_relay *relay, struct adit_egress *egress);
+/** Questions are no longer answered here: clients over TCP get the answers that they wait for, and are closed. */
+void adit_dns_dismiss(struct adit_relay *relay);
 /** A question over UDP. */
 void adit_dns_datagram(struct adit_relay *relay, const struct adit_datagram *datagram);
 /** A client connects to port 53: it is answered here, whomever it wanted. */
@@ -143,7 +162,10 @@ void adit_dns_syn(struct adit_relay *relay, struct adit_flow *flow);
 void adit_dns_stop(struct adit_relay *relay);
 
 /* ---- dns_fake.c ---- */
-int adit_fake_start(struct adit_relay *relay);
+/** As adit_dns_prepare. Also -EINVAL without a table of names. */
+int adit_fake_prepare(struct adit_relay *relay, struct adit_egress *egress);
+/** As adit_dns_dismiss. Addresses that were given out go on to stand for their names. */
+void adit_fake_dismiss(struct adit_relay *relay);
 /** A question over UDP, answered with addresses of ours. */
 void adit_fake_datagram(struct adit_relay *relay, const struct adit_datagram *datagram);
 /** A question over TCP on port 53. */
@@ -162,6 +184,8 @@ void adit_fake_stop(struct adit_relay *relay);
 
 /* ---- ping.c ---- */
 int adit_ping_start(struct adit_relay *relay);
+/** Times are those of `relay->options` from now on. */
+void adit_ping_renew(struct adit_relay *relay);
 void adit_ping_echo(struct adit_relay *relay, const struct adit_echo *echo);
 void adit_ping_stop(struct adit_relay *relay);
 

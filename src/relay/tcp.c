@@ -20,7 +20,8 @@
  *   SESSION_CONNECTING  none; the connector has one
  *   SESSION_OPEN        idle_ms, or half_closed_ms as soon as one side has ended
  *   SESSION_RESETTING   looks again and again whether the client has everything, for RESET_MOST_NS
- *   and RETRY_NS in SESSION_OPEN when there was no memory to receive into
+ *   and in SESSION_OPEN RETRY_NS when there was no memory to receive into; KEEPALIVE_AFTER_NS when keepalive is to be switched
+ *   on: four system calls that most connections end without
  *
  * Who owns what: the flow points to the session by adit_flow_user until `closed` or until it is closed here; the
  * session owns the fd while its watch is watched. forget() is the only way out of a session: whoever comes to it returns
@@ -45,10 +46,14 @@
 #define RESET_FIRST_NS (1 * MILLISECOND_NS)
 /* After how long reading is tried again when there was no memory. */
 #define RETRY_NS (20 * MILLISECOND_NS)
+/* For how long a connection is silent before its socket is told to probe. */
+#define KEEPALIVE_AFTER_NS (60000 * MILLISECOND_NS)
 
 enum {
   PIECES = 64,                    /* of the client's bytes in one sendmsg */
-  TURN_BYTES = 256 * 1024,        /* received from one socket before others have their turn */
+  LITTLE_ROOM = 64 * 1024,        /* less than this and than a quarter is not filled */
+  PIECES_DOWN = 4,                /* pieces of the flow's memory that one recvmsg fills */
+  TURN_BYTES = 240 * 1024,        /* received from one socket before others have their turn: about as many pieces */
   IDLE_MS = (2 * 60 + 4) * 60000, /* RFC 5382, REQ-5 */
   HALF_CLOSED_MS = 4 * 60000,     /* the same, transitory connections */
   MAX_FLOWS = 65536,
@@ -66,6 +71,7 @@ enum session_state {
 struct adit_tcp_session {
   struct adit_relay_socket socket; /* first member; its fd is owned while it is watched */
   struct adit_relay *relay;
+  struct adit_egress *egress;   /* one reference: its time-outs are those that count */
   struct adit_flow *flow;       /* NULL when it is no longer ours */
   struct adit_connect *connect; /* SESSION_CONNECTING */
   struct adit_tcp_session *next;
@@ -85,6 +91,8 @@ struct adit_tcp_session {
   bool retry;        /* reading waits for the timer, because there was no memory */
   bool not_taken;    /* sending waits for EPOLLOUT */
   bool failed;       /* the outside has reset; what it had sent before is still being read */
+  bool much;         /* the last receive filled what it was given */
+  bool keeps_alive;  /* the socket probes */
   adit_ip held;      /* a fake address that is in use; version 0 = none */
 };
 
@@ -105,6 +113,7 @@ static void forget(struct adit_tcp_session *session, bool reset) {
     relay->sessions = session->next;
   if (session->next) session->next->previous = session->previous;
   relay->session_count--;
+  adit_egress_release(session->egress);
   if (!session->socket.watch.watched) {
     free(session);
     return;
@@ -136,7 +145,7 @@ static void set_timer(struct adit_tcp_session *session, uint64_t due_ns) {
 
 /* How long nothing may move, UINT64_MAX = for ever. */
 static uint64_t patience_ns(const struct adit_tcp_session *session) {
-  const struct adit_relay_options *options = session->relay->options;
+  const struct adit_relay_options *options = session->egress->options;
   bool half_closed = session->sent_end || session->received_end;
   uint32_t ms = half_closed ? options->half_closed_ms : options->idle_ms;
   if (ms == 0) ms = half_closed ? HALF_CLOSED_MS : IDLE_MS;
@@ -148,6 +157,8 @@ static void renew_timer(struct adit_tcp_session *session) {
   uint64_t patience = patience_ns(session);
   if (session->retry)
     set_timer(session, adit_loop_now(session->relay->loop) + RETRY_NS);
+  else if (!session->keeps_alive && patience > KEEPALIVE_AFTER_NS)
+    set_timer(session, session->active_ns + KEEPALIVE_AFTER_NS);
   else if (patience == UINT64_MAX)
     adit_timers_clear(adit_loop_timers(session->relay->loop), &session->timer);
   else
@@ -198,12 +209,31 @@ static void settle(struct adit_tcp_session *session) {
 /* Bytes of an earlier turn that the stack could not take then. Returns whether it has them now. */
 static bool commit_rest(struct adit_tcp_session *session) {
   if (session->uncommitted == 0) return true;
-  if (adit_flow_commit(session->flow, session->uncommitted) != 0) {
-    try_again_later(session);
-    return false;
-  }
-  session->uncommitted = 0;
-  return true;
+  ssize_t sent = adit_flow_commit(session->flow, session->uncommitted);
+  if (sent > 0) session->uncommitted -= (size_t)sent;
+  if (session->uncommitted == 0) return true;
+  try_again_later(session);
+  return false;
+}
+
+/*
+ * Where to receive, in `piece`. One piece until it was full once: most messages are small. None when little room is left:
+ * what came into that would leave in packets of its own. `writable` follows when more was acknowledged.
+ */
+static unsigned find_room(struct adit_tcp_session *session, struct iovec *piece) {
+  size_t room = adit_flow_room(session->flow);
+  if (session->whole_room == 0) session->whole_room = room;
+  bool enough = room >= LITTLE_ROOM || room >= session->whole_room / 4;
+  unsigned most = session->much ? PIECES_DOWN : 1;
+  unsigned count = adit_flow_reserve(session->flow, piece, enough ? most : 0);
+  if (count == 0) session->no_room = true;
+  if (count == 0 && enough && room > 0) try_again_later(session); /* it was memory that lacked */
+  return count;
+}
+
+static ssize_t receive_pieces(int fd, struct iovec *piece, unsigned count) {
+  struct msghdr message = {.msg_iov = piece, .msg_iovlen = count};
+  return recvmsg(fd, &message, MSG_DONTWAIT);
 }
 
 /* From the outside to the client, until there is nothing, no room, or enough for a turn. False: the session is gone. */
@@ -211,14 +241,12 @@ static bool pump_down(struct adit_tcp_session *session) {
   struct adit_relay *relay = session->relay;
   if (!commit_rest(session)) return true;
   for (size_t bytes = 0; bytes < TURN_BYTES;) {
-    struct iovec room;
-    if (session->whole_room == 0) session->whole_room = adit_flow_room(session->flow);
-    if (adit_flow_reserve(session->flow, &room, 1) == 0) {
-      session->no_room = true;
-      if (adit_flow_room(session->flow) > 0) try_again_later(session); /* it was memory that lacked */
-      return true;
-    }
-    ssize_t got = recv(session->socket.watch.fd, room.iov_base, room.iov_len, MSG_DONTWAIT);
+    struct iovec piece[PIECES_DOWN];
+    unsigned count = find_room(session, piece);
+    if (count == 0) return true;
+    size_t offered = 0;
+    for (unsigned i = 0; i < count; i++) offered += piece[i].iov_len;
+    ssize_t got = receive_pieces(session->socket.watch.fd, piece, count);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN && !session->failed) return true;
     if (got < 0 || (got == 0 && session->failed)) return begin_reset(session);
@@ -237,7 +265,8 @@ static bool pump_down(struct adit_tcp_session *session) {
     relay->stats.bytes_down += (size_t)got;
     session->bytes_down += (size_t)got;
     session->uncommitted = (size_t)got;
-    if (!commit_rest(session) || (size_t)got < room.iov_len) return true;
+    session->much = (size_t)got == offered;
+    if (!commit_rest(session) || !session->much) return true;
   }
   return true;
 }
@@ -303,6 +332,14 @@ static void on_socket(struct adit_relay_socket *socket, uint32_t events) {
   settle(session);
 }
 
+static void keep_alive(int fd) {
+  static const int on = 1, idle = KEEPALIVE_IDLE_S, interval = KEEPALIVE_INTERVAL_S, count = KEEPALIVE_COUNT;
+  (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
 static void on_timer(void *user, struct adit_timer *timer) {
   struct adit_tcp_session *session = user;
   (void)timer;
@@ -317,6 +354,10 @@ static void on_timer(void *user, struct adit_timer *timer) {
                    (unsigned)(idle_ns / (1000 * MILLISECOND_NS)));
     end_by_reset(session);
     return;
+  }
+  if (!session->keeps_alive && idle_ns >= KEEPALIVE_AFTER_NS && session->state == SESSION_OPEN) {
+    keep_alive(session->socket.watch.fd);
+    session->keeps_alive = true;
   }
   if (session->retry) {
     session->retry = session->no_room = false;
@@ -360,20 +401,11 @@ static const struct adit_flow_events flow_events = {
 
 /* ---- what becomes of the connection to the outside --------------------------------------------------------------- */
 
-static void keep_alive(int fd) {
-  static const int on = 1, idle = KEEPALIVE_IDLE_S, interval = KEEPALIVE_INTERVAL_S, count = KEEPALIVE_COUNT;
-  (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-  (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-  (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
-}
-
 static void on_done(void *user, int fd) {
   struct adit_tcp_session *session = user;
   struct adit_relay *relay = session->relay;
   session->connect = NULL;
   relay->stats.connected++;
-  keep_alive(fd);
   int error = adit_loop_watch(relay->loop, &session->socket.watch, ADIT_WATCH_SOCKET, fd, EPOLLIN);
   if (error) close(fd);
   if (!error) error = adit_flow_accept(session->flow);
@@ -413,6 +445,7 @@ static struct adit_tcp_session *new_session(struct adit_relay *relay, struct adi
   if (!session) return NULL;
   session->socket.ready = on_socket;
   session->relay = relay;
+  session->egress = adit_egress_hold(relay->egress);
   session->flow = flow;
   session->timer = (struct adit_timer){.fire = on_timer, .user = session};
   session->began_ns = adit_loop_now(relay->loop);
@@ -428,7 +461,7 @@ static bool find_target(struct adit_tcp_session *session, struct adit_target *ta
   struct adit_relay *relay = session->relay;
   *target = (struct adit_target){.endpoint = adit_flow_local(session->flow)};
   adit_ip ip = target->endpoint.ip;
-  if (relay->options->dns != ADIT_RELAY_DNS_FAKE || !adit_fake_is_ours(relay, ip)) return true;
+  if (!relay->fake || !adit_fake_is_ours(relay, ip)) return true;
   target->name = adit_fake_name(relay, ip);
   if (!target->name) return false;
   target->endpoint.ip = (adit_ip){{0}, 0};

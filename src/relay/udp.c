@@ -19,8 +19,8 @@
  * one idle longest, and one timer is enough: it is never later than what is due first, and looks again when it fires.
  * Timers: `expiry`.
  *
- * Where datagrams go is a table of functions (struct adit_udp_way): udp_direct.c, udp_socks5.c. Sockets, and datagrams
- * waiting for the end of a burst, are udp_socket.c's.
+ * Where datagrams go is a table of functions (struct adit_udp_way): udp_direct.c, udp_socks5.c. Sockets are
+ * udp_socket.c's, datagrams on their way udp_outbox.c's and udp_inbox.c's.
  *
  * Lifetimes: sessions end at expiry, when evicted, or with the relay, never while a datagram of theirs is looked at.
  * What is in the table is alive; memory goes at the loop's reap.
@@ -29,6 +29,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,7 +119,8 @@ static void free_session(struct adit_watch *watch) {
   free(watch); /* it is the first member of the session's first member */
 }
 
-void adit_udp_end(struct adit_udp_session *session) {
+/* End a session: its socket is closed at once, its memory goes at the loop's reap. */
+static void end_session(struct adit_udp_session *session) {
   struct adit_udp_sessions *all = session->all;
   struct adit_watch *watch = &session->socket.watch;
   struct adit_udp_session **link = &all->table[session->hash & all->mask];
@@ -129,7 +131,8 @@ void adit_udp_end(struct adit_udp_session *session) {
 
   bool watched = watch->watched;
   adit_udp_socket_close(session, free_session);
-  if (all->way->close) all->way->close(session);
+  if (session->way->close) session->way->close(session);
+  adit_egress_release(session->egress);
   if (watched) return;
   if (watch->reaping)
     watch->release = free_session; /* closed a moment ago; the reap still needs it */
@@ -145,7 +148,7 @@ static void expire(void *user, struct adit_timer *timer) {
     struct adit_udp_session *session = all->list[pace].first;
     while (session && due_of(session) <= now_ns) {
       struct adit_udp_session *next = session->next;
-      adit_udp_end(session);
+      end_session(session);
       session = next;
     }
     if (session) arm(all, due_of(session));
@@ -164,7 +167,7 @@ bool adit_udp_evict(struct adit_udp_sessions *all, const struct adit_udp_session
   relay->stats.udp_evicted++;
   adit_log_limited(relay->log, &all->limit_log, adit_loop_now(relay->loop), ADIT_LOG_WARNING, 0,
                    "%s: of %u UDP sessions the one idle longest ended early", why, (unsigned)all->count);
-  adit_udp_end(oldest);
+  end_session(oldest);
   return true;
 }
 
@@ -175,14 +178,9 @@ void adit_udp_drop(struct adit_udp_sessions *all) {
 }
 
 void adit_udp_deliver(struct adit_udp_session *session, adit_endpoint from, const void *bytes, size_t length) {
-  struct adit_udp_sessions *all = session->all;
-  struct iovec iov = {(void *)(uintptr_t)bytes, length};
   count_to_two(&session->received);
   touch(session);
-  if (adit_stack_send_datagram(all->relay->stack, from, session->client, &iov, 1) == 0)
-    all->relay->stats.bytes_down += length;
-  else
-    adit_udp_drop(all);
+  adit_udp_inbox_put(session, from, bytes, length);
 }
 
 /* No session can be made for this datagram. Who has too little of something is silent, as a full queue is. */
@@ -200,10 +198,15 @@ static void reject(struct adit_udp_sessions *all, const struct adit_datagram *da
 static struct adit_udp_session *begin(struct adit_udp_sessions *all, const struct adit_datagram *datagram,
                                       uint32_t hash) {
   if (all->count >= all->limit) adit_udp_evict(all, NULL, "--max-udp reached");
-  struct adit_udp_session *session = calloc(1, all->way->size);
+  struct adit_egress *egress = all->relay->egress;
+  const struct adit_udp_way *way = egress->options->upstream.kind == ADIT_UPSTREAM_SOCKS5 ? &adit_udp_socks5
+                                                                                          : &adit_udp_direct;
+  struct adit_udp_session *session = calloc(1, way->size);
   int error = -ENOMEM;
   if (!session) goto fail;
   session->all = all;
+  session->egress = adit_egress_hold(egress);
+  session->way = way;
   session->socket.watch.fd = -1;
   session->client = datagram->remote;
   session->hash = hash;
@@ -213,9 +216,9 @@ static struct adit_udp_session *begin(struct adit_udp_sessions *all, const struc
   all->count++;
   append(session);
   touch(session);
-  error = all->way->open(session);
+  error = way->open(session);
   if (error) {
-    adit_udp_end(session);
+    end_session(session);
     goto fail;
   }
   all->relay->stats.udp_sessions++;
@@ -234,36 +237,72 @@ void adit_udp_datagram(struct adit_relay *relay, const struct adit_datagram *dat
   }
   uint32_t hash = hash_of(all, datagram->remote);
   struct adit_udp_session *session = find(all, datagram->remote, hash);
+  if (!session && adit_own_came_back(relay, IPPROTO_UDP, datagram->remote, datagram->local)) {
+    adit_udp_drop(all);
+    adit_stack_refuse_datagram(relay->stack, datagram);
+    return;
+  }
   if (!session) session = begin(all, datagram, hash);
   if (!session) return;
   count_to_two(&session->sent);
   session->only_dns = session->only_dns && datagram->local.port == DNS_PORT;
   touch(session);
-  all->way->send(session, datagram);
+  session->way->send(session, datagram);
+}
+
+bool adit_udp_knows(const struct adit_relay *relay, const struct adit_datagram *datagram) {
+  return relay->udp && adit_udp_find(relay->udp, datagram->remote);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-int adit_udp_start(struct adit_relay *relay) {
-  const struct adit_relay_options *options = relay->options;
-  struct adit_udp_sessions *all = calloc(1, sizeof *all);
-  if (!all) return -ENOMEM;
-  all->relay = relay;
-  all->way = options->upstream.kind == ADIT_UPSTREAM_SOCKS5 ? &adit_udp_socks5 : &adit_udp_direct;
+/* Buckets for the limit. Returns 0, or -ENOMEM: then the table is as it was. */
+static int resize(struct adit_udp_sessions *all) {
+  uint32_t buckets = 1;
+  while (buckets < all->limit && buckets < 1U << 20) buckets *= 2;
+  if (all->table && buckets == all->mask + 1) return 0;
+  struct adit_udp_session **table = calloc(buckets, sizeof(struct adit_udp_session *));
+  if (!table) return -ENOMEM;
+  free(all->table);
+  all->table = table;
+  all->mask = buckets - 1;
+  for (unsigned pace = 0; pace < ADIT_UDP_PACES; pace++) {
+    for (struct adit_udp_session *session = all->list[pace].first; session; session = session->next) {
+      session->next_in_bucket = table[session->hash & all->mask];
+      table[session->hash & all->mask] = session;
+    }
+  }
+  return 0;
+}
+
+/* Times count for the sessions that are there as well: a list is in the order in which its sessions are due. */
+static void read_options(struct adit_udp_sessions *all) {
+  const struct adit_relay_options *options = all->relay->options;
   all->limit = options->max_udp ? options->max_udp : SESSIONS_DEFAULT;
   uint64_t idle_ms = options->udp_idle_ms ? options->udp_idle_ms : IDLE_MS_DEFAULT;
   all->list[ADIT_UDP_STREAM].idle_ns = idle_ms * MILLISECOND_NS;
   all->list[ADIT_UDP_EXCHANGE].idle_ns = (idle_ms < EXCHANGE_MS ? idle_ms : EXCHANGE_MS) * MILLISECOND_NS;
+  for (unsigned pace = 0; pace < ADIT_UDP_PACES; pace++)
+    if (all->list[pace].first) arm(all, due_of(all->list[pace].first));
+}
+
+void adit_udp_renew(struct adit_relay *relay) {
+  read_options(relay->udp);
+  (void)resize(relay->udp); /* without memory the chains are longer */
+  while (relay->udp->count > relay->udp->limit) adit_udp_evict(relay->udp, NULL, "--max-udp is less now");
+}
+
+int adit_udp_start(struct adit_relay *relay) {
+  struct adit_udp_sessions *all = calloc(1, sizeof *all);
+  if (!all) return -ENOMEM;
+  all->relay = relay;
+  read_options(all);
   all->expiry = (struct adit_timer){.fire = expire, .user = all};
   randombytes_buf(all->key, sizeof all->key);
   static_assert(sizeof all->key == crypto_shorthash_KEYBYTES, "the key of SipHash");
 
-  uint32_t buckets = 1;
-  while (buckets < all->limit && buckets < 1U << 20) buckets *= 2;
-  all->mask = buckets - 1;
-  int error = -ENOMEM;
-  all->table = calloc(buckets, sizeof(struct adit_udp_session *));
-  if (!all->table) goto no_table;
+  int error = resize(all);
+  if (error) goto no_table;
   error = adit_udp_boxes_new(all);
   if (error) goto no_boxes;
   relay->udp = all;
@@ -282,12 +321,11 @@ void adit_udp_stop(struct adit_relay *relay) {
     struct adit_udp_session *next;
     for (struct adit_udp_session *session = all->list[pace].first; session; session = next) {
       next = session->next;
-      adit_udp_end(session);
+      end_session(session);
     }
   }
   adit_timers_clear(adit_loop_timers(relay->loop), &all->expiry);
   adit_udp_boxes_free(all);
-  free(all->way_state);
   free(all->table);
   free(all);
   relay->udp = NULL;

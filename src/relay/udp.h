@@ -23,7 +23,10 @@ enum adit_udp_pace {
 struct adit_udp_session {
   /** First. The socket for datagrams; `watch.fd` is owned and -1 while there is none. See udp_socket.c. */
   struct adit_relay_socket socket;
+  struct adit_own_socket own; /**< the socket, for who asks whether a datagram is ours */
   struct adit_udp_sessions *all;
+  struct adit_egress *egress;              /**< one reference: it goes out by this one as long as it lasts */
+  const struct adit_udp_way *way;          /**< that of `egress` */
   struct adit_udp_session *next_in_bucket; /**< chain of the table */
   struct adit_udp_session *previous;       /**< list of its pace, the one idle longest first */
   struct adit_udp_session *next;
@@ -60,7 +63,6 @@ extern const struct adit_udp_way adit_udp_socks5; /**< udp_socks5.c */
 /** The sessions of one worker. See udp.c. */
 struct adit_udp_sessions {
   struct adit_relay *relay;
-  const struct adit_udp_way *way;
   struct adit_udp_session **table; /**< chains by client */
   uint32_t mask;
   uint32_t count;
@@ -76,7 +78,6 @@ struct adit_udp_sessions {
   struct adit_udp_inbox *inbox;
   size_t waiting_bytes;            /**< in the queues of all sessions; udp_wait.c */
   struct adit_log_limit limit_log; /**< for messages about the bounds */
-  void *way_state;                 /**< what the way keeps for all sessions, owned by it; freed with free() */
 };
 
 /** The session of a client, or NULL. */
@@ -88,28 +89,18 @@ struct adit_udp_session *adit_udp_find(struct adit_udp_sessions *all, adit_endpo
  */
 bool adit_udp_evict(struct adit_udp_sessions *all, const struct adit_udp_session *keep, const char *why);
 
-/** End a session: its socket is closed at once, its memory goes at the loop's reap. */
-void adit_udp_end(struct adit_udp_session *session);
-
-/** Give the client a datagram from outside, and count. */
+/** Give the client a datagram from outside, inside `receive`, and count. The bytes stay until `receive` has returned. */
 void adit_udp_deliver(struct adit_udp_session *session, adit_endpoint from, const void *bytes, size_t length);
 
 /** Count a datagram that is lost here. */
 void adit_udp_drop(struct adit_udp_sessions *all);
 
-/* ---- udp_socket.c: the sockets of sessions ----------------------------------------------------------------------- */
+/** Whether both are the same address and port. */
+static inline bool adit_udp_same(adit_endpoint a, adit_endpoint b) {
+  return a.port == b.port && adit_ip_equal(a.ip, b.ip);
+}
 
-/** A datagram to be sent by a session's socket. Borrowed until the return. */
-struct adit_udp_message {
-  adit_endpoint local;     /**< where the client wants it to go */
-  bool addressed;          /**< send it there; otherwise the socket is connected */
-  uint8_t ttl;             /**< 0 = the system's */
-  const void *head;        /**< what goes in front of the payload, or NULL */
-  size_t head_length;      /**< bytes of it */
-  const struct iovec *iov; /**< payload */
-  unsigned iovcnt;
-  size_t length; /**< bytes of payload */
-};
+/* ---- udp_socket.c: the sockets of sessions ----------------------------------------------------------------------- */
 
 /** Memory for what is on its way. Returns 0 or -ENOMEM. */
 int adit_udp_boxes_new(struct adit_udp_sessions *all);
@@ -126,12 +117,51 @@ int adit_udp_socket_open(struct adit_udp_session *session, unsigned version, con
  */
 void adit_udp_socket_close(struct adit_udp_session *session, void (*release)(struct adit_watch *watch));
 
+/** Whether it has one: a callback of the way out may have closed it. */
+bool adit_udp_socket_is_open(const struct adit_udp_session *session);
+
+/** Tell the way out of errors that have come back, as many as are taken at once. */
+void adit_udp_socket_take_errors(struct adit_udp_session *session);
+
+/* ---- udp_outbox.c: datagrams on their way out -------------------------------------------------------------------- */
+
+/** A datagram to be sent by a session's socket. Borrowed until the return. */
+struct adit_udp_message {
+  adit_endpoint local;     /**< where the client wants it to go */
+  bool addressed;          /**< send it there; otherwise the socket is connected */
+  uint8_t ttl;             /**< 0 = the system's */
+  const void *head;        /**< what goes in front of the payload, or NULL */
+  size_t head_length;      /**< bytes of it */
+  const struct iovec *iov; /**< payload */
+  unsigned iovcnt;
+  size_t length; /**< bytes of payload */
+};
+
+/** Memory for what is on its way out; NULL when there is none. */
+struct adit_udp_outbox *adit_udp_outbox_new(struct adit_udp_sessions *all);
+void adit_udp_outbox_free(struct adit_udp_outbox *box);
+
 /**
  * Send a datagram; at the end of the burst at the latest. What fails is told by `failed`, or counted when it is room.
  */
-void adit_udp_socket_send(struct adit_udp_session *session, const struct adit_udp_message *message);
+void adit_udp_outbox_put(struct adit_udp_session *session, const struct adit_udp_message *message);
 
 /** Send what waits. */
 void adit_udp_outbox_flush(struct adit_udp_sessions *all);
+
+/** Send what waits of this session, whose socket is about to close. */
+void adit_udp_outbox_leave(struct adit_udp_session *session);
+
+/* ---- udp_inbox.c: datagrams on their way in ---------------------------------------------------------------------- */
+
+/** Memory for what is on its way in; NULL when there is none. */
+struct adit_udp_inbox *adit_udp_inbox_new(void);
+void adit_udp_inbox_free(struct adit_udp_inbox *box);
+
+/** The session's socket has datagrams: give them to the way out (`receive`), for a while. */
+void adit_udp_inbox_receive(struct adit_udp_session *session);
+
+/** Have a datagram for the session's client leave, together with its neighbours where that is possible. */
+void adit_udp_inbox_put(struct adit_udp_session *session, adit_endpoint from, const void *bytes, size_t length);
 
 #endif

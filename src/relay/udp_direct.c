@@ -51,9 +51,9 @@ static void refuse(struct direct_session *session, const struct adit_datagram *d
 
 static void send_to(struct direct_session *session, adit_endpoint to, uint8_t ttl, const struct iovec *iov,
                     unsigned iovcnt, size_t length) {
-  adit_udp_socket_send(&session->base,
-                       &(struct adit_udp_message){
-                           .local = to, .addressed = true, .ttl = ttl, .iov = iov, .iovcnt = iovcnt, .length = length});
+  adit_udp_outbox_put(&session->base,
+                      &(struct adit_udp_message){
+                          .local = to, .addressed = true, .ttl = ttl, .iov = iov, .iovcnt = iovcnt, .length = length});
 }
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
@@ -105,12 +105,12 @@ static void on_not_found(void *user, bool exists, const char *why) {
 
 static int look_up(struct direct_session *session, adit_ip asked, const char *name) {
   static const struct adit_resolve_events events = {.found = on_found, .failed = on_not_found};
-  struct adit_relay *relay = session->base.all->relay;
   struct lookup *lookup = calloc(1, sizeof *lookup);
   if (!lookup) return -ENOMEM;
   lookup->session = session;
   lookup->asked = asked;
-  int error = adit_resolve_start(relay->resolver, name, asked.version, &events, lookup, &lookup->resolve);
+  int error = adit_resolve_start(session->base.egress->resolver, name, asked.version, &events, lookup,
+                                 &lookup->resolve);
   if (error) {
     free(lookup);
     return error;
@@ -123,7 +123,7 @@ static int look_up(struct direct_session *session, adit_ip asked, const char *na
 static void send_to_name(struct direct_session *session, const struct adit_datagram *datagram) {
   struct adit_relay *relay = session->base.all->relay;
   const char *name = adit_fake_name(relay, datagram->local.ip);
-  if (!name || !relay->resolver) {
+  if (!name || !session->base.egress->resolver) {
     refuse(session, datagram);
     return;
   }

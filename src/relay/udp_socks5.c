@@ -18,7 +18,7 @@
  * close what is idle, which must not be asked for again and again.
  *
  * Where there is no association to be had, the client gets port unreachable: whoever could do without datagrams (QUIC)
- * does so at once. For HOLD_NS after a refusal nobody asks again, in no session of the worker.
+ * does so at once. For HOLD_NS after a refusal nobody asks that proxy again, in no session of the worker.
  *
  * The relay's address is what the proxy says, except where that cannot be: 0.0.0.0, ::, a name, or the proxy's own
  * loopback address while the proxy is elsewhere, all mean the proxy's own address.
@@ -65,17 +65,8 @@ struct socks5_session {
   struct adit_udp_peers peers;
 };
 
-/* What the sessions of a worker share. */
-struct shared {
-  uint64_t held_until_ns; /* until then nobody asks */
-};
-
 static struct socks5_session *of(struct adit_udp_session *session) {
   return (struct socks5_session *)session;
-}
-
-static struct shared *shared_of(const struct socks5_session *session) {
-  return session->base.all->way_state;
 }
 
 static struct adit_relay *relay_of(const struct socks5_session *session) {
@@ -126,8 +117,8 @@ static bool is_unspecified(adit_ip ip) {
   return memcmp(ip.bytes, zero, sizeof zero) == 0; /* of no version, too */
 }
 
-static adit_endpoint relay_address(const struct adit_relay *relay, adit_endpoint said) {
-  adit_ip proxy = relay->options->upstream.address.ip;
+static adit_endpoint relay_address(const struct adit_egress *egress, adit_endpoint said) {
+  adit_ip proxy = egress->options->upstream.address.ip;
   struct sockaddr_storage address;
   if (said.ip.version) { /* an IPv4-mapped address becomes IPv4 */
     adit_outside_sockaddr(said, &address);
@@ -164,12 +155,12 @@ static void send_wrapped(struct socks5_session *session, adit_endpoint local, co
     adit_udp_drop(session->base.all);
     return;
   }
-  adit_udp_socket_send(&session->base, &(struct adit_udp_message){.local = local,
-                                                                  .head = head,
-                                                                  .head_length = adit_socks5_wrap(local, name, head),
-                                                                  .iov = iov,
-                                                                  .iovcnt = iovcnt,
-                                                                  .length = length});
+  adit_udp_outbox_put(&session->base, &(struct adit_udp_message){.local = local,
+                                                                 .head = head,
+                                                                 .head_length = adit_socks5_wrap(local, name, head),
+                                                                 .iov = iov,
+                                                                 .iovcnt = iovcnt,
+                                                                 .length = length});
 }
 
 /* Keep the control connection, take up the socket for datagrams. Returns 0 or a negative errno; `fd` is then closed. */
@@ -200,7 +191,7 @@ close_fd:
 static void on_associated(void *user, int fd, adit_endpoint said) {
   struct socks5_session *session = user;
   struct adit_relay *relay = relay_of(session);
-  adit_endpoint to = relay_address(relay, said);
+  adit_endpoint to = relay_address(session->base.egress, said);
   session->connect = NULL;
   session->stage = STAGE_IDLE;
   int error = to.port ? 0 : -EADDRNOTAVAIL;
@@ -233,7 +224,7 @@ static void on_failed(void *user, enum adit_refusal how, bool silent, const char
   (void)why;
   session->connect = NULL;
   session->stage = STAGE_IDLE;
-  shared_of(session)->held_until_ns = now_of(session) + HOLD_NS;
+  session->base.egress->udp_held_until_ns = now_of(session) + HOLD_NS;
   adit_udp_wait_refuse(&session->base, &session->wait, NULL);
 }
 
@@ -241,8 +232,9 @@ static int ask(struct socks5_session *session) {
   static const struct adit_connect_events events = {.associated = on_associated, .failed = on_failed};
   struct adit_relay *relay = relay_of(session);
   /* Zero: where the datagrams will come from is not known yet (RFC 1928, section 4). */
-  struct adit_target target = {.endpoint = {.ip.version = relay->options->upstream.address.ip.version},
-                               .associate = true};
+  const struct adit_upstream *proxy = &session->base.egress->options->upstream;
+  struct adit_target target = {
+      .endpoint = {.ip.version = proxy->address.ip.version}, .associate = true, .by = session->base.egress};
   int error = adit_connect_start(relay, &target, &events, session, &session->connect);
   if ((error == -EMFILE || error == -ENFILE) &&
       adit_udp_evict(session->base.all, &session->base, "no more file descriptors"))
@@ -259,9 +251,8 @@ static int ask(struct socks5_session *session) {
 /* ---- the way ----------------------------------------------------------------------------------------------------- */
 
 static int open_session(struct adit_udp_session *base) {
-  struct adit_udp_sessions *all = base->all;
-  if (!all->way_state) all->way_state = calloc(1, sizeof(struct shared));
-  return all->way_state ? 0 : -ENOMEM;
+  (void)base;
+  return 0; /* with the first datagram */
 }
 
 static void refuse(struct socks5_session *session, const struct adit_datagram *datagram) {
@@ -280,7 +271,7 @@ static void send_datagram(struct adit_udp_session *base, const struct adit_datag
   adit_udp_peers_note(relay, &session->peers, datagram->local, named);
   switch (session->stage) {
   case STAGE_IDLE:
-    if (now_of(session) < shared_of(session)->held_until_ns || ask(session) < 0) {
+    if (now_of(session) < session->base.egress->udp_held_until_ns || ask(session) < 0) {
       refuse(session, datagram);
       return;
     }

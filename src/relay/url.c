@@ -9,6 +9,8 @@
  */
 #include "relay/url.h"
 
+#include "relay/fake_names.h"
+
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
@@ -245,6 +247,26 @@ int adit_upstream_resolve(struct adit_upstream *upstream, char *reason) {
   if (upstream->address.ip.version != 0) return 0;
   explain(reason, "the host '%.100s' has neither an IPv4 nor an IPv6 address", upstream->host);
   return -EHOSTUNREACH;
+}
+
+int adit_upstream_renew(struct adit_upstream *upstream, const struct adit_upstream *before, char *reason) {
+  if (upstream->address.ip.version != 0) return 0; /* it was written as an address */
+  int error = adit_upstream_resolve(upstream, reason);
+  if (!error && adit_fake_names_covers(upstream->address.ip)) {
+    explain(reason, "the address of '%.100s' cannot be found: the system's question for it was answered by adit itself",
+            upstream->host);
+    error = -EHOSTUNREACH;
+  }
+  if (!error || before->address.ip.version == 0 || strcmp(upstream->host, before->host) != 0) return error;
+  upstream->address = (adit_endpoint){before->address.ip, upstream->port};
+  return 1;
+}
+
+bool adit_upstream_equal(const struct adit_upstream *a, const struct adit_upstream *b) {
+  return a->kind == b->kind && strcmp(a->host, b->host) == 0 && a->port == b->port &&
+         a->has_credentials == b->has_credentials && strcmp(a->user, b->user) == 0 &&
+         strcmp(a->password, b->password) == 0 && a->address.port == b->address.port &&
+         adit_ip_equal(a->address.ip, b->address.ip);
 }
 
 char *adit_upstream_format(const struct adit_upstream *upstream, char *text) {

@@ -46,6 +46,16 @@ int adit_upstream_parse(const char *url, struct adit_upstream *upstream, char *r
  */
 int adit_upstream_resolve(struct adit_upstream *upstream, char *reason);
 
+/**
+ * The same while `before` is in use, as a reload wants it. What cannot be found, or has an address that adit itself made
+ * up (the system's questions may enter the device by now), keeps its address if it is the host of `before`.
+ * Returns 0; 1 when the address was kept, with the reason why; or -EHOSTUNREACH with a sentence in `reason`.
+ */
+int adit_upstream_renew(struct adit_upstream *upstream, const struct adit_upstream *before, char *reason);
+
+/** Whether both are the same way out: address, user and password included. */
+bool adit_upstream_equal(const struct adit_upstream *a, const struct adit_upstream *b);
+
 /** The URL without user and password, for messages, in `text` (at least ADIT_URL_HOST + 32 bytes). Returns `text`. */
 char *adit_upstream_format(const struct adit_upstream *upstream, char *text);
 

@@ -9,24 +9,11 @@
  */
 #include "runtime/log.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
-
-static const char *const level_names[] = {
-    [ADIT_LOG_ERROR] = "error",
-    [ADIT_LOG_WARNING] = "warning",
-    [ADIT_LOG_NOTICE] = "notice",
-    [ADIT_LOG_DEBUG] = "debug",
-};
-static_assert(sizeof level_names / sizeof level_names[0] == ADIT_LOG_LEVELS, "a level without a name");
-
-const char *adit_log_level_name(enum adit_log_level level) {
-  return (unsigned)level < ADIT_LOG_LEVELS ? level_names[level] : "unknown";
-}
 
 static bool listened_to(const struct adit_log *log, enum adit_log_level level) {
   return log && log->write && level <= log->level;

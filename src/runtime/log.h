@@ -52,7 +52,4 @@ void adit_log_limited(const struct adit_log *log, struct adit_log_limit *limit, 
                       enum adit_log_level level, uint64_t flow, const char *format, ...)
     __attribute__((format(printf, 6, 7)));
 
-/** The name of a level: "error", "warning", "notice", "debug". Static. */
-const char *adit_log_level_name(enum adit_log_level level);
-
 #endif

@@ -129,6 +129,26 @@ void adit_runtime_stats(const struct adit_runtime *runtime, struct adit_stats *s
   for (unsigned i = 0; i < runtime->workers; i++) adit_worker_stats(runtime->worker[i], stats);
 }
 
+struct level {
+  struct adit_worker *worker;
+  enum adit_log_level level;
+};
+
+/* In the worker's thread. */
+static void set_level(void *user) {
+  const struct level *level = user;
+  adit_worker_set_log_level(level->worker, level->level);
+}
+
+int adit_runtime_set_log_level(struct adit_runtime *runtime, enum adit_log_level level) {
+  int error = 0;
+  for (unsigned i = 0; i < runtime->workers && !error; i++) {
+    struct level step = {runtime->worker[i], level};
+    error = adit_worker_call(step.worker, set_level, &step);
+  }
+  return error == -ECANCELED ? -ESHUTDOWN : error;
+}
+
 unsigned adit_runtime_workers(const struct adit_runtime *runtime) {
   return runtime->workers;
 }

@@ -50,6 +50,12 @@ int adit_runtime_fd(const struct adit_runtime *runtime);
 /** The sum over all workers. From any thread. */
 void adit_runtime_stats(const struct adit_runtime *runtime, struct adit_stats *stats);
 
+/**
+ * Have the workers make messages of this level and those that matter more. From any thread but a worker's, after a
+ * start that succeeded. Blocks until all do. Returns 0, or -ESHUTDOWN when they have ended, -EDEADLK.
+ */
+int adit_runtime_set_log_level(struct adit_runtime *runtime, enum adit_log_level level);
+
 /** Number of workers. */
 unsigned adit_runtime_workers(const struct adit_runtime *runtime);
 

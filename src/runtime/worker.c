@@ -4,10 +4,10 @@
  * A worker: one thread with one device queue, one stack, its buffers and its application.
  *
  * A turn:
- *   1. wait     until the device is readable, a message, a socket, a timer or the stack's deadline; at once (without
- *               sleeping) when the last burst ended at its bound, because more packets wait then
- *   2. clock    the stack is told the time, which does what became due
- *   3. events   mailbox, sockets; the device is only noted
+ *   1. wait     until the device is readable, a message, a socket, a timer or the deadline of stack or device; at once
+ *               (without sleeping) when the last burst ended at its bound, because more packets wait then
+ *   2. clock    device and stack are told the time, which does what became due
+ *   3. events   mailbox, sockets, each with a flush of its own; the device is only noted
  *   4. burst    read and input, until the device has none, or a bound in packets or bytes is reached
  *   5. flush    timers; then `readable` events, ACKs, data and what timers did go out; deferred work, and a flush for it
  *   6. reap     release; publish the numbers
@@ -28,16 +28,25 @@
  */
 #include "runtime/worker.h"
 
+#include "device/device.h"
+
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* How long reading pauses when there is no memory for a packet. */
 #define PAUSE_NS UINT64_C(1000000)
+/* The pause is always set, so that setting it takes no memory when there is none; this is when there is no pause. */
+#define NEVER UINT64_MAX
+/* Slice asked of the scheduler, where the kernel has 3 ms. */
+#define SLICE_NS UINT64_C(200000)
 /* Rounds of deferred work in one turn; what is left then is done in the next one, after looking for packets. */
 #define WORK_ROUNDS 4
 
@@ -48,7 +57,8 @@ enum state {
 };
 
 struct adit_worker {
-  struct adit_worker_options options;
+  struct adit_worker_options options; /* `log` is the one below */
+  struct adit_log log;                /* its thread's own once that runs */
   struct adit_stack_events events; /* what the stack calls; the application's are reached through the functions below */
   struct adit_mailbox mailbox;
   struct adit_loop *loop;
@@ -69,8 +79,9 @@ struct adit_worker {
   /* Its thread's own. */
   struct adit_stack *stack;
   void *state_of_application;
-  bool readable; /* the device may have packets */
-  bool hung_up;  /* epoll said that the device is gone */
+  bool readable;     /* the device may have packets */
+  bool hung_up;      /* epoll said that the device is gone */
+  unsigned expected; /* packets in the next burst, by what came in the last ones */
   bool stopping;
   struct adit_stats stats;
   struct adit_log_limit write_limit;
@@ -124,6 +135,7 @@ static void on_event(void *user, struct adit_watch *watch, uint32_t events) {
     break;
   case ADIT_WATCH_SOCKET:
     worker->options.application->socket(worker->state_of_application, watch, events);
+    adit_stack_flush(worker->stack); /* what came goes on while it is in the cache: the next socket may bring as much */
     break;
   case ADIT_WATCH_KINDS:
     break;
@@ -132,9 +144,13 @@ static void on_event(void *user, struct adit_watch *watch, uint32_t events) {
 
 static void resume_reading(void *user, struct adit_timer *timer) {
   struct adit_worker *worker = user;
-  (void)timer;
   worker->readable = true;
+  adit_timers_set(adit_loop_timers(worker->loop), timer, NEVER); /* into the room that it just left */
   adit_loop_rewatch(worker->loop, &worker->device_watch, EPOLLIN);
+}
+
+static bool is_paused(const struct adit_worker *worker) {
+  return worker->pause.due_ns != NEVER;
 }
 
 /* No memory for a packet: look away for a moment, in which the stack may give buffers back. */
@@ -142,8 +158,8 @@ static void pause_reading(struct adit_worker *worker) {
   uint64_t now_ns = adit_loop_now(worker->loop);
   worker->stats.pool_empty++;
   worker->readable = false;
-  if (adit_timers_set(adit_loop_timers(worker->loop), &worker->pause, now_ns + PAUSE_NS) == 0)
-    adit_loop_rewatch(worker->loop, &worker->device_watch, 0);
+  adit_timers_set(adit_loop_timers(worker->loop), &worker->pause, now_ns + PAUSE_NS);
+  adit_loop_rewatch(worker->loop, &worker->device_watch, 0);
   adit_log_limited(worker->options.log, &worker->pool_limit, now_ns, ADIT_LOG_WARNING, 0,
                    "%s: reading paused: no memory for another packet", adit_device_name(worker->options.device));
 }
@@ -155,7 +171,9 @@ static int read_burst(struct adit_worker *worker) {
   worker->hung_up = false;
   worker->stats.bursts++;
   size_t bytes = 0;
-  for (unsigned i = 0; i < ADIT_WORKER_BURST && bytes < ADIT_WORKER_BURST_BYTES; i++) {
+  unsigned most = worker->expected;
+  unsigned i;
+  for (i = 0; i < most && bytes < ADIT_WORKER_BURST_BYTES; i++) {
     struct adit_buffer *buffer;
     int got = adit_device_read(device, worker->pool, &buffer);
     switch (got) {
@@ -168,6 +186,7 @@ static int read_burst(struct adit_worker *worker) {
       break;
     case -EAGAIN:
       worker->readable = false;
+      worker->expected = i > 0 ? i : 1;
       return hung_up && i == 0 ? -ENODEV : 0; /* nothing to read, and nothing will come: do not spin on it */
     case -ENOBUFS:
       pause_reading(worker);
@@ -178,6 +197,9 @@ static int read_burst(struct adit_worker *worker) {
       return got;
     }
   }
+  /* As many as last time have come. Whether there are more, the next wait tells, which has to ask for sockets anyway. */
+  worker->expected = 2 * most < ADIT_WORKER_BURST ? 2 * most : ADIT_WORKER_BURST;
+  worker->readable = i == ADIT_WORKER_BURST || bytes >= ADIT_WORKER_BURST_BYTES;
   return 0;
 }
 
@@ -191,12 +213,16 @@ static void publish(struct adit_worker *worker) {
 
 /* Returns 0, or why the worker cannot go on. */
 static int turn(struct adit_worker *worker) {
-  int count = adit_loop_wait(worker->loop, worker->readable ? 0 : adit_stack_deadline(worker->stack));
+  struct adit_device *device = worker->options.device;
+  uint64_t deadline_ns = is_paused(worker) ? UINT64_MAX : adit_device_deadline(device);
+  if (adit_stack_deadline(worker->stack) < deadline_ns) deadline_ns = adit_stack_deadline(worker->stack);
+  int count = adit_loop_wait(worker->loop, worker->readable ? 0 : deadline_ns);
   if (count < 0) {
     adit_log_write(worker->options.log, ADIT_LOG_ERROR, 0, "worker %u: waiting for events failed: %s",
                    worker->options.index, strerror(-count));
     return count;
   }
+  if (adit_device_advance(device, adit_loop_now(worker->loop)) && !is_paused(worker)) worker->readable = true;
   adit_stack_advance(worker->stack, adit_loop_now(worker->loop));
   adit_loop_dispatch(worker->loop, on_event, worker);
 
@@ -213,7 +239,7 @@ static int turn(struct adit_worker *worker) {
   publish(worker);
   if (error)
     adit_log_write(worker->options.log, ADIT_LOG_ERROR, 0, "%s: queue %u cannot be read any more: %s%s",
-                   adit_device_name(worker->options.device), worker->options.index, strerror(-error),
+                   adit_device_name(device), worker->options.index, strerror(-error),
                    error == -EBADFD || error == -ENODEV || error == -EIO ? " (the device was removed or set down)"
                                                                          : "");
   return error;
@@ -253,13 +279,39 @@ static void answer_start(struct adit_worker *worker, int error) {
   pthread_mutex_unlock(&worker->lock);
 }
 
+/*
+ * A worker runs for microseconds at a time, and packets wait meanwhile. Where it shares its processor, a short slice has the
+ * scheduler let it run sooner when it wakes, for the same share in the long run (Linux 6.12; older kernels ignore it).
+ */
+static void ask_for_short_slices(void) {
+  struct { /* struct sched_attr (linux/sched/types.h), which some versions of <sched.h> define as well */
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+    uint32_t least, most;
+  } attributes = {.size = sizeof attributes};
+  _Static_assert(sizeof attributes == 56, "as the kernel has it");
+  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) < 0) return;
+  if (attributes.policy != SCHED_OTHER) return; /* somebody has chosen otherwise */
+  attributes.runtime = SLICE_NS;
+  (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
 static void *run(void *argument) {
   struct adit_worker *worker = argument;
   const struct adit_application *application = worker->options.application;
   bool started = false;
+  char name[16];
 
+  snprintf(name, sizeof name, "adit-%u", worker->options.index);
+  pthread_setname_np(pthread_self(), name); /* for `top -H`; not having it harms nobody */
+  ask_for_short_slices();
   adit_mailbox_own(&worker->mailbox);
-  int error = make_stack(worker);
+  int error = adit_timers_set(adit_loop_timers(worker->loop), &worker->pause, NEVER);
+  if (error) goto no_stack;
+  error = make_stack(worker);
   if (error) goto no_stack;
   error = application->start(worker->options.user, worker, &worker->state_of_application);
   if (error) goto no_application;
@@ -310,6 +362,9 @@ int adit_worker_new(const struct adit_worker_options *options, struct adit_worke
   if (!made) return -ENOMEM;
   memset(made, 0, sizeof *made);
   made->options = *options;
+  made->expected = 1;
+  if (options->log) made->log = *options->log;
+  made->options.log = &made->log;
   made->pause = (struct adit_timer){.fire = resume_reading, .user = made};
 
   int error = adit_mailbox_init(&made->mailbox);
@@ -343,14 +398,10 @@ static int make_thread(struct adit_worker *worker) {
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
+  sigdelset(&all, SIGSYS); /* comes of a call of one's own: blocked, it would end the process without a word */
   pthread_sigmask(SIG_SETMASK, &all, &before);
   int error = -pthread_create(&worker->thread, NULL, run, worker);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (!error) {
-    char name[16];
-    snprintf(name, sizeof name, "adit-%u", worker->options.index);
-    pthread_setname_np(worker->thread, name); /* for `top -H`; not having it harms nobody */
-  }
   return error;
 }
 
@@ -403,6 +454,10 @@ int adit_worker_post(struct adit_worker *worker, struct adit_message *message) {
 
 int adit_worker_call(struct adit_worker *worker, void (*run_there)(void *user), void *user) {
   return adit_mailbox_call(&worker->mailbox, run_there, user);
+}
+
+void adit_worker_set_log_level(struct adit_worker *worker, enum adit_log_level level) {
+  worker->log.level = level;
 }
 
 void adit_worker_stats(const struct adit_worker *worker, struct adit_stats *sum) {

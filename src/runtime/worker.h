@@ -27,7 +27,7 @@ struct adit_worker_options {
                                                    the worker's to set, and the secret as long as it is all zero */
   const struct adit_application *application; /**< who answers */
   void *user;                                 /**< for its `start` */
-  const struct adit_log *log;                 /**< may be NULL */
+  const struct adit_log *log;                 /**< copied; may be NULL */
   /** Last act of a worker's thread that had been started. `error` is 0 when it was asked to stop. May be NULL. */
   void (*ended)(void *user, unsigned index, int error);
   void *ended_user; /**< for `ended` */
@@ -56,6 +56,9 @@ int adit_worker_post(struct adit_worker *worker, struct adit_message *message);
 
 /** Have something done in its thread and wait for it; see adit_mailbox_call. From any other thread. */
 int adit_worker_call(struct adit_worker *worker, void (*run)(void *user), void *user);
+
+/** Other messages are made from now on. In its thread, so that the level needs no lock. */
+void adit_worker_set_log_level(struct adit_worker *worker, enum adit_log_level level);
 
 /** Add its numbers to `sum`. From any thread, while it runs and after. */
 void adit_worker_stats(const struct adit_worker *worker, struct adit_stats *sum);

@@ -7,12 +7,13 @@
  * looked at when all of it is there. Half an answer is worse than none, so a client that asks on without ever reading,
  * until not even one answer has room, is reset.
  */
+#include "packet/dns.h"
 #include "service/dns_answer.h"
 #include "service/service.h"
 
 #include <string.h>
 
-enum { PREFIX = 2 };
+enum { PREFIX = ADIT_DNS_PREFIX };
 
 static struct adit_dns_zone zone_at(const struct adit_services *services, adit_ip asked) {
   adit_ip twin = adit_services_twin(&services->options, asked);
@@ -41,13 +42,7 @@ static void answer_datagram(struct adit_services *services, const struct adit_da
 /* Length of the message that begins the flow's unread bytes, of which there are at least PREFIX. */
 static size_t message_length(const struct adit_flow *flow) {
   struct iovec piece[PREFIX];
-  uint8_t prefix[PREFIX] = {0};
-  unsigned count = adit_flow_peek(flow, piece, PREFIX);
-  size_t have = 0;
-  for (unsigned i = 0; i < count && have < PREFIX; i++)
-    for (size_t j = 0; j < piece[i].iov_len && have < PREFIX; j++)
-      prefix[have++] = ((const uint8_t *)piece[i].iov_base)[j];
-  return (size_t)prefix[0] << 8 | prefix[1];
+  return adit_dns_prefix(piece, adit_flow_peek(flow, piece, PREFIX));
 }
 
 static void answer_flow(void *user, struct adit_flow *flow) {

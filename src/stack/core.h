@@ -11,6 +11,7 @@
 #include "lwip/pbuf.h"
 #include "lwip/tcp.h"
 #include "packet/header.h"
+#include "packet/timestamps.h"
 #include "port.h"
 
 #define ADIT_SECOND UINT64_C(1000000000)
@@ -43,8 +44,9 @@ enum adit_flow_marks {
   ADIT_MARK_SHUT = 1 << 4,        /**< nothing more is to be written */
   ADIT_MARK_HTTPD = 1 << 5,       /**< belongs to lwIP's httpd */
   ADIT_MARK_LISTED = 1 << 6,      /**< in the flow table */
-  ADIT_MARK_ENDED = 1 << 7,       /**< both sides ended in order: TIME-WAIT */
-  ADIT_MARK_STARVED = 1 << 8      /**< a write failed for lack of memory: to be tried again when time has passed */
+  ADIT_MARK_STARVED = 1 << 7,     /**< something waits for memory: to be tried again when time has passed */
+  ADIT_MARK_PROMPT = 1 << 8,      /**< accepted as soon as its owner heard of it */
+  ADIT_MARK_NARROW = 1 << 9       /**< its path takes less than the connection's MSS, as far as is known */
 };
 
 struct adit_chunk;
@@ -57,27 +59,31 @@ struct adit_flow_list {
   uint32_t count;
 };
 
-/** One TCP connection, from its SYN to the end of TIME-WAIT. See flow.c. */
+/** One TCP connection, from its SYN until both sides have ended. See flow.c. */
 struct adit_flow {
   struct adit_stack *stack;
   struct adit_flow *next_in_table; /**< chain of the flow table */
   struct adit_flow *next_touched;  /**< list of touched flows */
-  struct adit_flow_list *list;     /**< the one it is in: `parked` or `gone` of the stack, or NULL */
+  struct adit_flow_list *list;     /**< the one it is in: `parked`, `opening`, `busy` or `gone`, or NULL */
   struct adit_flow *previous;      /**< in that list */
   struct adit_flow *next;
   const struct adit_flow_events *events; /**< borrowed; NULL when nobody is attached */
   void *user;
   struct tcp_pcb *pcb; /**< lwIP's; NULL while parked and after the connection is gone */
   uint8_t *syn;        /**< copy of the SYN's headers while parked, owned */
-  uint16_t syn_length;
-  uint16_t pending; /**< set of enum adit_flow_pending */
-  uint16_t marks;   /**< set of enum adit_flow_marks */
-  uint8_t state;    /**< enum adit_flow_state */
-  uint8_t refusal;  /**< enum adit_refusal */
-  int error;        /**< for ADIT_PENDING_CLOSED */
+  uint16_t pending;    /**< set of enum adit_flow_pending */
+  uint16_t marks;      /**< set of enum adit_flow_marks */
+  uint8_t state;       /**< enum adit_flow_state */
+  uint8_t refusal;     /**< enum adit_refusal */
+  int16_t error;       /**< for ADIT_PENDING_CLOSED; negative errno */
   uint32_t hash;
-  uint32_t syn_sequence;
-  uint64_t parked_ns; /**< when the last SYN came */
+  uint16_t syn_length;
+  uint32_t syn_sequence;        /**< the client's first sequence number */
+  uint32_t own_sequence;        /**< ours */
+  uint32_t moved_s;             /**< when bytes last moved, either way */
+  uint32_t narrowed_s;          /**< when its path was last said to be narrower */
+  uint64_t parked_ns;           /**< when the last SYN came */
+  struct adit_port_extra extra; /**< of the pcb */
   uint64_t id;
   adit_endpoint local;
   adit_endpoint remote;
@@ -88,10 +94,17 @@ struct adit_flow {
   size_t received_bytes;    /**< not consumed yet */
   uint32_t received_offset; /**< bytes of the first one that are consumed */
   uint32_t consumed;        /**< bytes by which the window is to open at the next flush */
+  uint32_t window;          /**< what the peer may have under way or waiting here, bytes; grows with use */
+  uint32_t withheld;        /**< bytes by which the window has not opened yet */
+  uint32_t used;            /**< bytes consumed since `window` grew */
+  uint32_t acknowledged;    /**< bytes of ours that the peer has, low bits */
 
   struct adit_chunk *chunks; /**< memory of bytes written and not acknowledged, oldest first; see flow_write.c */
   struct adit_chunk *chunks_tail;
   uint64_t written; /**< bytes given to lwIP since the beginning */
+
+  uint64_t carried_up;   /**< bytes of the client's that came in order; tally.c */
+  uint64_t carried_down; /**< bytes that it has acknowledged */
 };
 
 /* ---- a stack ---------------------------------------------------------------------------------------------------- */
@@ -101,9 +114,20 @@ struct adit_inbound {
   struct adit_buffer *buffer; /**< borrowed */
   uint8_t *ip;                /**< its IP header */
   struct adit_header header;  /**< parsed */
+  bool refused;               /**< its sender was told that nobody takes it */
 };
 
 struct adit_reassembly;
+struct adit_syn_cache;
+struct adit_wait;
+
+/** Connections in TIME-WAIT; see wait.c. */
+struct adit_waits {
+  struct adit_wait **chains; /**< by hash; NULL before the first one */
+  struct adit_wait *first;   /**< the one that ends first */
+  struct adit_wait *last;
+  uint32_t count;
+};
 
 struct adit_stack {
   struct adit_port *port;
@@ -125,10 +149,16 @@ struct adit_stack {
   uint32_t table_count;
   struct adit_flow *touched; /**< flows for which the next flush has something to do, in order */
   struct adit_flow *touched_tail;
-  struct adit_flow_list parked; /**< flows that wait for an answer, the one whose last SYN is oldest first */
+  struct adit_flow_list parked;  /**< flows that wait for an answer, the one whose last SYN is oldest first */
+  struct adit_flow_list opening; /**< accepted flows whose handshake is not over, the oldest first; busy ones as well */
+  struct adit_flow_list busy; /**< flows that need lwIP's timers: something is to be sent, acknowledged or waited for */
   struct adit_flow_list gone; /**< flows without a connection that are not freed yet: their owner has not heard of it */
   uint32_t parked_limit;
-  bool starved; /**< there are flows with ADIT_MARK_STARVED */
+  struct adit_syn_cache *syn_cache; /**< handshakes that had to make room; NULL without */
+  bool starved;                     /**< there are flows with ADIT_MARK_STARVED */
+  struct adit_waits waits;
+  struct adit_chunk *spare;        /**< list, for the next bytes that somebody writes; see flow_write.c */
+  const struct adit_flow *lent_to; /**< whose reserve was the last one; NULL when that is over */
   uint64_t last_id;
 
   struct tcp_pcb_listen *listener; /**< takes SYNs of accepted flows; its port is theirs for that moment */
@@ -142,11 +172,14 @@ struct adit_stack {
   struct adit_reassembly *reassemblies_tail;
   uint32_t reassembly_count;
 
-  const struct adit_inbound *inbound; /**< what the `datagram` or `echo` callback under way is about */
-  uint64_t tick_ns;                   /**< when lwIP's TCP timer is due next; UINT64_MAX: not needed */
-  uint64_t second_ns;                 /**< when the slow timers are due next; UINT64_MAX: not needed */
-  uint64_t icmp_refill_ns;            /**< token bucket for ICMP errors */
-  uint32_t icmp_tokens;
+  struct adit_inbound *inbound;   /**< what the `datagram` or `echo` callback under way is about */
+  uint64_t tick_ns;               /**< when lwIP's TCP timer is due next; UINT64_MAX: not needed */
+  uint32_t idle_ms;               /**< for how long nothing may move on a connection; 0 = for ever */
+  uint64_t sweep_ns;              /**< when idle connections are looked for next; UINT64_MAX: not needed */
+  uint64_t second_ns;             /**< when the slow timers are due next; UINT64_MAX: not needed */
+  struct adit_port_rate errors;   /**< ICMP errors */
+  struct adit_port_rate refusals; /**< ICMP errors that refuse a parked SYN */
+  struct adit_port_rate resets;   /**< RSTs for segments that belong to no connection */
   struct adit_stack_stats stats;
 };
 
@@ -164,6 +197,11 @@ void adit_neighbour_arp(struct adit_stack *stack, const uint8_t *frame, size_t l
 /** A neighbour solicitation or advertisement came. */
 void adit_neighbour_discovery(struct adit_stack *stack, const struct adit_inbound *in);
 
+/** Whether both are the same end of a conversation. */
+static inline bool adit_endpoint_same(const adit_endpoint *a, const adit_endpoint *b) {
+  return a->port == b->port && adit_ip_equal(a->ip, b->ip);
+}
+
 /* table.c */
 int adit_table_new(struct adit_stack *stack);
 struct adit_flow *adit_table_find(struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote,
@@ -172,6 +210,14 @@ void adit_table_add(struct adit_stack *stack, struct adit_flow *flow);
 void adit_table_remove(struct adit_stack *stack, struct adit_flow *flow);
 
 /* syn.c */
+
+/** Find the timestamps in the options of a TCP segment, of which `header` was parsed. Returns whether they are there. */
+static inline bool adit_inbound_timestamps(const uint8_t *ip, const struct adit_header *header,
+                                           struct adit_timestamps *found) {
+  enum { TCP_HEADER = 20 };
+  uint32_t options = header->transport + TCP_HEADER;
+  return adit_timestamps_find(ip + options, header->payload - options, found);
+}
 
 /** A SYN came for `flow`, or for none when NULL. */
 void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct adit_flow *flow, uint32_t hash);
@@ -185,6 +231,27 @@ void adit_syn_flush(struct adit_flow *flow);
 /** Give up flows whose client sends no SYN any more. */
 void adit_syn_expire(struct adit_stack *stack);
 
+/**
+ * A SYN that was answered before is made again: ask its owner anew, and have lwIP answer with the initial sequence number
+ * `ours`. Returns the flow, which has its pcb, or NULL when it was not accepted at once.
+ */
+struct adit_flow *adit_syn_again(struct adit_stack *stack, struct adit_inbound *in, uint32_t hash, uint32_t ours);
+
+/* syn_cache.c */
+
+/** The flow's handshake has to make room: remember it, if it can be taken up again. */
+void adit_syn_cache_keep(const struct adit_flow *flow);
+
+/** The client begins anew: what is remembered of its handshake means nothing any more. */
+void adit_syn_cache_void(struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote,
+                         uint32_t hash);
+
+/** A segment came that is no flow's. Returns the flow whose handshake it ends, and which is to have it, or NULL. */
+struct adit_flow *adit_syn_cache_input(struct adit_stack *stack, const struct adit_inbound *in, uint32_t hash);
+
+void adit_syn_cache_expire(struct adit_stack *stack);
+void adit_syn_cache_free(struct adit_stack *stack);
+
 /* core.c, flow.c, flush.c */
 
 /** A flow that is in no list yet, or NULL when memory is out. */
@@ -195,6 +262,12 @@ void adit_flow_link(struct adit_flow_list *list, struct adit_flow *flow);
 
 /** Take the flow out of the list that it is in, if any. */
 void adit_flow_unlink(struct adit_flow *flow);
+
+/** Note whether the flow needs lwIP's timers. */
+void adit_flow_rest(struct adit_flow *flow);
+
+/** End the flow's connection, with a RST to the peer if `reset`; its owner hears `error`. */
+void adit_flow_end(struct adit_flow *flow, int error, bool reset);
 
 /** Have the next flush look at the flow. */
 void adit_flow_touch(struct adit_flow *flow);
@@ -214,10 +287,18 @@ extern const struct tcp_ext_arg_callbacks adit_flow_callbacks;
 /** lwIP's `accept` callback of the listening pcb. */
 err_t adit_flow_on_accept(void *arg, struct tcp_pcb *pcb, err_t err);
 
+/* tally.c */
+
+/** Bring the flow's sums up to date. At every flush in which it takes part. */
+void adit_tally(struct adit_flow *flow);
+
 /* flow_read.c */
 
 /** lwIP's `recv` callback. */
 err_t adit_flow_on_receive(void *arg, struct tcp_pcb *pcb, struct pbuf *pbuf, err_t err);
+
+/** The flow has got its pcb: begin with a small window. */
+void adit_flow_begin_window(struct adit_flow *flow);
 
 /** Open the window by what was consumed. Returns whether the peer should be told at once. */
 bool adit_flow_open_window(struct adit_flow *flow);
@@ -230,7 +311,7 @@ void adit_flow_discard(struct adit_flow *flow);
 
 /* flow_write.c */
 
-/** Have the next flush look at all flows that could not write for lack of memory. */
+/** Have the next flush look at all flows for which something waits for memory. */
 void adit_flow_feed(struct adit_stack *stack);
 
 /** Free the memory of bytes that have been acknowledged; note whether `writable` is due. */
@@ -238,6 +319,39 @@ void adit_flow_reclaim(struct adit_flow *flow);
 
 /** Free all memory of bytes written. lwIP must hold none of them any more. */
 void adit_flow_free_chunks(struct adit_flow *flow);
+
+/** Give back the spare memory. Nobody may be filling it. */
+void adit_flow_free_spare(struct adit_stack *stack);
+
+/* idle.c */
+
+/** Bytes have moved. */
+void adit_idle_moved(struct adit_flow *flow);
+
+/** There are connections: look at them later. */
+void adit_idle_need(struct adit_stack *stack);
+
+/** End those on which nothing moves. */
+void adit_idle_sweep(struct adit_stack *stack);
+
+/* wait.c */
+
+/** The flow's connection has come to TIME-WAIT: make a record of it, if there is memory. */
+void adit_wait_begin(struct adit_flow *flow);
+
+/** A segment came that is no flow's. Returns whether it was for a connection in TIME-WAIT, and has been dealt with. */
+bool adit_wait_input(struct adit_stack *stack, const struct adit_inbound *in, uint32_t hash);
+
+void adit_wait_expire(struct adit_stack *stack);
+void adit_wait_free(struct adit_stack *stack);
+
+/* pmtu.c */
+
+/** An ICMP message came that is no echo. Returns whether it told of a narrower path, and was believed. */
+bool adit_pmtu_input(struct adit_stack *stack, const struct adit_inbound *in);
+
+/** The flow may send: forget its path's narrowness when that was long ago. */
+void adit_pmtu_expire(struct adit_flow *flow);
 
 /* datagram.c, echo.c, reassembly.c */
 void adit_datagram_input(struct adit_stack *stack, struct adit_inbound *in);
@@ -261,23 +375,37 @@ int adit_output_ip(struct adit_stack *stack, uint8_t protocol, adit_ip from, adi
 int adit_output_ip_ttl(struct adit_stack *stack, uint8_t protocol, uint8_t ttl, adit_ip from, adit_ip to,
                        const struct iovec *iov, unsigned iovcnt);
 
+/** Send a UDP super-packet over a TUN, to be cut into datagrams of `each` bytes of payload. Its first piece is the UDP header. */
+int adit_output_super(struct adit_stack *stack, adit_ip from, adit_ip to, const struct iovec *iov, unsigned iovcnt,
+                      uint16_t each);
+
 /**
  * Write the IP header that a packet of `length` bytes behind it may have had, to be quoted. Returns the header's length,
  * 40 bytes at most.
  */
 size_t adit_output_quote(uint8_t *at, uint8_t protocol, adit_ip from, adit_ip to, size_t length);
 
-/** Answer a SYN, at `ip`, with RST (RFC 9293, 3.10.7.1). */
-int adit_output_reset(struct adit_stack *stack, const uint8_t *ip, const struct adit_header *header);
+/**
+ * Send a TCP segment without data, of a connection that lwIP does not know. Its window is zero. `stamps` are its timestamps;
+ * NULL: none.
+ */
+int adit_output_segment(struct adit_stack *stack, const adit_endpoint *from, const adit_endpoint *to, uint8_t flags,
+                        uint32_t sequence, uint32_t acknowledged, const struct adit_timestamps *stamps);
+
+/** Answer a segment that is no connection's with RST (RFC 9293, 3.10.7.1), unless it is one itself. */
+int adit_output_reset(struct adit_stack *stack, const struct adit_header *header);
 
 /** What lwIP sends (struct adit_port_options, `output`). */
 void adit_output_pbuf(void *user, struct pbuf *packet, unsigned link, uint16_t mss);
 
 /* unreachable.c */
 
+/** Whether one more ICMP error may be sent. */
+bool adit_output_may_complain(struct adit_stack *stack);
+
 /**
  * Answer the packet whose first bytes are `ip` with the ICMP error that says `how`, ADIT_REFUSE_RESET being port
- * unreachable; silently not, when too many were sent of late.
+ * unreachable. The caller has asked whether it may.
  */
 int adit_output_unreachable(struct adit_stack *stack, const uint8_t *ip, size_t length,
                             const struct adit_header *header, enum adit_refusal how);

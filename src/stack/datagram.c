@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
-#include <string.h>
 
 #include "stack/core.h"
 
@@ -14,6 +13,9 @@ enum {
   HEADER = 8,
   LONGEST4 = 65535 - 20 - HEADER,
   LONGEST6 = 65535 - HEADER,
+  IP4_HEADER = 20,
+  IP6_HEADER = 40,
+  SUPER_MOST = 64,     /* datagrams in a super-packet that is sent: UDP_MAX_SEGMENTS of older kernels */
   SEGMENTS_MOST = 1024 /* of a super-packet. Linux makes 128 at most (UDP_MAX_SEGMENTS); this bounds what a lie costs */
 };
 
@@ -52,11 +54,15 @@ void adit_datagram_input(struct adit_stack *stack, struct adit_inbound *in) {
 }
 
 int adit_stack_refuse_datagram(struct adit_stack *stack, const struct adit_datagram *datagram) {
-  const struct adit_inbound *in = stack->inbound;
+  struct adit_inbound *in = stack->inbound;
   (void)datagram; /* the packet itself is at hand */
   if (!in || in->header.protocol != IPPROTO_UDP) return -EINVAL;
+  if (in->refused) return 0; /* a super-packet is one sendmsg() of one socket: to be told once is enough */
+  in->refused = true;
   struct adit_port *outer = adit_port_enter(stack->port);
-  int error = adit_output_unreachable(stack, in->ip, in->header.length, &in->header, ADIT_REFUSE_RESET);
+  int error = 0;
+  if (adit_output_may_complain(stack))
+    error = adit_output_unreachable(stack, in->ip, in->header.length, &in->header, ADIT_REFUSE_RESET);
   adit_port_leave(outer);
   return error;
 }
@@ -79,4 +85,74 @@ int adit_stack_send_datagram(struct adit_stack *stack, adit_endpoint from, adit_
   adit_port_leave(outer);
   if (!error) stack->stats.datagrams_out++;
   return error;
+}
+
+/* Bytes of payload that may leave as one super-packet, 0 when datagrams of that size may not. */
+static size_t super_most(const struct adit_stack *stack, bool v4, size_t each) {
+  size_t headers = (v4 ? IP4_HEADER : IP6_HEADER) + HEADER;
+  if (!(stack->offload & ADIT_OFFLOAD_USO) || stack->ethernet || headers + each > stack->mtu) return 0;
+  size_t most = v4 ? LONGEST4 : LONGEST6 - (size_t)IP6_HEADER;
+  size_t count = most / each;
+  return (count < SUPER_MOST ? count : SUPER_MOST) * each;
+}
+
+/* The next `bytes` of pieces that are taken one after the other. */
+struct cursor {
+  const struct iovec *iov;
+  size_t offset; /* of the first one that is done with */
+};
+
+/* Returns the number of pieces in `part`, or 0 when there would be more than `most`; then nothing was taken. */
+static unsigned take_part(struct cursor *cursor, size_t bytes, struct iovec *part, unsigned most) {
+  struct cursor at = *cursor;
+  unsigned count = 0;
+  while (bytes > 0) {
+    if (count == most) return 0;
+    size_t rest = at.iov->iov_len - at.offset;
+    size_t taken = rest < bytes ? rest : bytes;
+    if (taken > 0) part[count++] = (struct iovec){(char *)at.iov->iov_base + at.offset, taken};
+    at.offset += taken;
+    bytes -= taken;
+    if (at.offset == at.iov->iov_len) at = (struct cursor){at.iov + 1, 0};
+  }
+  *cursor = at;
+  return count;
+}
+
+static int send_super(struct adit_stack *stack, const adit_endpoint *from, const adit_endpoint *to,
+                      struct iovec *pieces, unsigned count, size_t length, size_t each) {
+  uint16_t header[HEADER / 2] = {htons(from->port), htons(to->port), htons((uint16_t)(length + HEADER)), 0};
+  pieces[0] = (struct iovec){header, sizeof header};
+  struct adit_port *outer = adit_port_enter(stack->port);
+  int error = adit_output_super(stack, from->ip, to->ip, pieces, count + 1, (uint16_t)each);
+  adit_port_leave(outer);
+  return error;
+}
+
+size_t adit_stack_send_datagrams(struct adit_stack *stack, adit_endpoint from, adit_endpoint to,
+                                 const struct iovec *iov, unsigned iovcnt, size_t each) {
+  size_t length = 0;
+  size_t sent = 0;
+  struct cursor cursor = {iov, 0};
+  if (each == 0 || from.ip.version != to.ip.version || adit_ip_length(from.ip) == 0) return 0;
+  for (unsigned i = 0; i < iovcnt; i++) length += iov[i].iov_len;
+  size_t most = super_most(stack, from.ip.version == 4, each);
+  while (length > 0) {
+    struct iovec pieces[ADIT_PACKET_PIECES];
+    size_t bytes = length < most ? length : most;
+    unsigned count = bytes > each ? take_part(&cursor, bytes, pieces + 1, ADIT_PACKET_PIECES - 1) : 0;
+    if (count > 0) {
+      if (send_super(stack, &from, &to, pieces, count, bytes, each) != 0) break;
+      size_t datagrams = (bytes + each - 1) / each;
+      stack->stats.datagrams_out += datagrams;
+      sent += datagrams;
+    } else {
+      bytes = length < each ? length : each;
+      count = take_part(&cursor, bytes, pieces, ADIT_PACKET_PIECES - 2);
+      if (count == 0 || adit_stack_send_datagram(stack, from, to, pieces, count) != 0) break;
+      sent++;
+    }
+    length -= bytes;
+  }
+  return sent;
 }

@@ -19,6 +19,7 @@ void adit_echo_input(struct adit_stack *stack, struct adit_inbound *in) {
   uint8_t request = header->version == 4 ? ADIT_ICMP_ECHO : ADIT_ICMP6_ECHO;
   uint8_t protocol = header->version == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
   if (header->protocol != protocol || header->icmp_type != request || header->icmp_code != 0) {
+    if (header->protocol == protocol && adit_pmtu_input(stack, in)) return;
     adit_stack_drop(stack, ADIT_DROP_PROTOCOL);
     return;
   }

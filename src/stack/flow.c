@@ -3,8 +3,9 @@
  *
  * The life of a flow, and what its owner does with it.
  *
- * A flow begins with a SYN (syn.c) and is in the flow table from then on, until its 4-tuple is free again: refused, reset,
- * or, after an orderly end, when lwIP lets its pcb go, at the end of TIME-WAIT (flush.c).
+ * A flow begins with a SYN (syn.c) and is in the flow table from then on, until the connection is gone: refused, reset, given
+ * up, or ended by both sides (flush.c; what is left for TIME-WAIT is in wait.c). While lwIP has something to do for it that a
+ * clock decides, it is on the list `busy`; an idle flow costs no time.
  *
  * Two sides hold a flow: lwIP by the pcb's extension, and its owner until the `closed` event or until it lets go
  * (ADIT_MARK_RELEASED). When both are gone it is freed, but never before the flush has it in hand: whoever is in the
@@ -37,7 +38,7 @@ void adit_flow_free(struct adit_flow *flow) {
 void adit_flow_gone(struct adit_flow *flow, int error) {
   adit_table_remove(flow->stack, flow);
   adit_flow_link(&flow->stack->gone, flow);
-  flow->error = error;
+  flow->error = (int16_t)error;
   flow->pending |= ADIT_PENDING_CLOSED;
   adit_flow_touch(flow);
 }
@@ -77,12 +78,17 @@ bool adit_flow_peer_has_closed(const struct adit_flow *flow) {
   return (flow->marks & ADIT_MARK_PEER_CLOSED) != 0;
 }
 
+/* One that is gone, and whose owner has not heard of it yet, stays where the end of the stack finds it. */
+static void leave_park(struct adit_flow *flow) {
+  if (flow->list == &flow->stack->parked) adit_flow_unlink(flow);
+}
+
 int adit_flow_accept(struct adit_flow *flow) {
   if (flow->state != ADIT_FLOW_PARKED || (flow->marks & ADIT_MARK_RELEASED)) return -EALREADY;
   if (!adit_port_has_room(flow->stack->port)) return -ENOBUFS;
   flow->state = ADIT_FLOW_ACCEPTED;
   flow->pending |= ADIT_PENDING_ACCEPT;
-  adit_flow_unlink(flow);
+  leave_park(flow);
   adit_flow_touch(flow);
   return 0;
 }
@@ -93,7 +99,7 @@ int adit_flow_refuse(struct adit_flow *flow, enum adit_refusal how) {
   flow->refusal = (uint8_t)how;
   flow->pending |= ADIT_PENDING_REFUSE;
   flow->marks |= ADIT_MARK_RELEASED;
-  adit_flow_unlink(flow);
+  leave_park(flow);
   adit_flow_touch(flow);
   return 0;
 }
@@ -101,7 +107,7 @@ int adit_flow_refuse(struct adit_flow *flow, enum adit_refusal how) {
 int adit_flow_drop(struct adit_flow *flow) {
   if (flow->state != ADIT_FLOW_PARKED || (flow->marks & ADIT_MARK_RELEASED)) return -EALREADY;
   flow->marks |= ADIT_MARK_RELEASED;
-  adit_flow_unlink(flow);
+  leave_park(flow);
   adit_flow_touch(flow);
   return 0;
 }

@@ -6,7 +6,11 @@
  * lwIP hands over chains whose lengths are 16 bits, and more than 64 KiB may wait. So the queue is not a chain in lwIP's
  * sense: pbufs are linked by `next` alone, each is owned by the queue and freed by itself.
  *
- * The window opens by what the owner consumes, at the flush. Until then the peer may have at most a window of bytes here.
+ * The window opens by what the owner consumes, at the flush. Until then the peer may have at most a window of bytes here. A
+ * flow begins with a small window, which doubles each time that as much was consumed, up to adit_stack_options.window_bytes:
+ * what nobody reads from never holds much. When the budget is nearly spent the windows of all flows get smaller, before data
+ * has to be dropped. What a window lacks is `withheld`: rcv_wnd + received_bytes + consumed + withheld is the same all the
+ * time. A window that was announced is never taken back.
  *
  * A pbuf refers to a whole receive buffer, however little it holds. While the owner reads along, that does not matter; what
  * still waits at the end of a flush is settled: little data is copied out of its buffer, and what is very little is gathered
@@ -18,10 +22,12 @@
 #include "stack/core.h"
 
 enum {
-  SMALL = 16 * 1024,       /* bytes: less than this is not worth a buffer of 64 KiB */
-  TINY = 1024,             /* bytes: less than this is not worth a pbuf of its own */
-  GATHER_MOST = 4096 - 48, /* bytes: with all headers a block of 4 KiB */
-  GATHERED = 0x80          /* flag of a pbuf that was made here; lwIP has none of this value */
+  FIRST_WINDOW = 128 * 1024, /* bytes: two super-packets may be under way */
+  LEAST_WINDOW = 2048,       /* bytes: with less memory than for this the window stays shut */
+  SMALL = 16 * 1024,         /* bytes: less than this is not worth a buffer of 64 KiB */
+  TINY = 1024,               /* bytes: less than this is not worth a pbuf of its own */
+  GATHER_MOST = 4096 - 48,   /* bytes: with all headers a block of 4 KiB */
+  GATHERED = 0x80            /* flag of a pbuf that was made here; lwIP has none of this value */
 };
 
 err_t adit_flow_on_receive(void *arg, struct tcp_pcb *pcb, struct pbuf *pbuf, err_t err) {
@@ -37,6 +43,7 @@ err_t adit_flow_on_receive(void *arg, struct tcp_pcb *pcb, struct pbuf *pbuf, er
     return ERR_OK;
   }
   flow->pending |= ADIT_PENDING_READABLE;
+  adit_idle_moved(flow);
   if (flow->received) {
     flow->received_tail->next = pbuf;
   } else {
@@ -64,13 +71,43 @@ void adit_flow_discard(struct adit_flow *flow) {
   flow->received_bytes = 0;
 }
 
-bool adit_flow_open_window(struct adit_flow *flow) {
-  if (flow->consumed == 0) return false;
+/* What the peer may have under way or waiting here, for lack of memory less than `flow->window`. */
+static uint32_t window_of(const struct adit_flow *flow) {
+  uint32_t affordable = adit_port_affordable_window(flow->stack->port);
+  if (affordable < LEAST_WINDOW) return 0;
+  return LWIP_MIN(flow->window, affordable);
+}
+
+void adit_flow_begin_window(struct adit_flow *flow) {
   struct tcp_pcb *pcb = flow->pcb;
-  pcb->rcv_wnd = LWIP_MIN(pcb->rcv_wnd + flow->consumed, TCP_WND_MAX(pcb));
+  flow->window = FIRST_WINDOW;
+  uint32_t window = LWIP_MIN(window_of(flow), pcb->rcv_wnd);
+  flow->withheld = pcb->rcv_wnd - window;
+  pcb->rcv_wnd = pcb->rcv_ann_wnd = window;
+}
+
+bool adit_flow_open_window(struct adit_flow *flow) {
+  struct tcp_pcb *pcb = flow->pcb;
+  flow->withheld += flow->consumed;
+  flow->used += flow->consumed;
   flow->consumed = 0;
-  /* A peer that does not scale its window has 64 KiB, which may be less than what is worth a segment otherwise. */
-  return tcp_update_rcv_ann_wnd(pcb) >= LWIP_MIN(TCP_WND_UPDATE_THRESHOLD, TCP_WND_MAX(pcb) / 4);
+  if (flow->used >= flow->window) {
+    flow->window = LWIP_MIN(2 * flow->window, (uint32_t)TCP_WND_MAX(pcb));
+    flow->used = 0;
+  }
+  if (flow->withheld == 0) return false;
+  uint32_t window = window_of(flow);
+  uint32_t taken = pcb->rcv_wnd + (uint32_t)flow->received_bytes;
+  if (window < flow->window && taken >= window / 2) { /* for more it takes memory: seen again with the next tick */
+    flow->marks |= ADIT_MARK_STARVED;
+    flow->stack->starved = true;
+  }
+  if (taken >= window) return false;
+  uint32_t opened = LWIP_MIN(flow->withheld, window - taken);
+  flow->withheld -= opened;
+  pcb->rcv_wnd += opened;
+  /* Worth telling: a quarter of the window, but not more than what a fast sender must not wait for. */
+  return tcp_update_rcv_ann_wnd(pcb) >= LWIP_MIN(TCP_WND_UPDATE_THRESHOLD, LWIP_MIN(window, TCP_WND_MAX(pcb)) / 4);
 }
 
 /* Room behind the bytes of a pbuf of ours; its tot_len is its capacity. */

@@ -18,10 +18,13 @@
 
 enum {
   ETHERNET_HEADER = 14,
+  FRAME_SOURCE = 6, /* offset in it */
   TYPE_ARP = 0x0806,
   TYPE_IP4 = 0x0800,
   TYPE_IP6 = 0x86dd,
-  SMALL = 2048 /* bytes: a segment for which a copy is cheaper than a buffer */
+  SMALL = 2048, /* bytes: a segment for which a copy is cheaper than a buffer */
+  RESET_BURST = 100,
+  RESET_RATE = 1000 /* a second: resets for segments that belong to no connection */
 };
 
 /** How a packet came to be where it is looked at. */
@@ -31,25 +34,20 @@ enum origin {
   REASSEMBLED
 };
 
-/* Addresses that are no host's on a network, at either end of a packet. */
-static bool is_nobody(adit_ip ip) {
-  static const struct {
-    adit_ip ip;
-    uint8_t prefix;
-  } networks[] = {
-      {{.version = 4}, 32},                              /* unspecified: RFC 1122, 3.2.1.3 */
-      {{.bytes = {127}, .version = 4}, 8},               /* loopback: likewise */
-      {{.version = 6}, 128},                             /* unspecified: RFC 4291, 2.5.2 */
-      {{.bytes = {[15] = 1}, .version = 6}, 128},        /* loopback: 2.5.3 */
-      {{.bytes = {[10] = 0xff, 0xff}, .version = 6}, 96} /* IPv4-mapped: never on the wire (RFC 4038, 4.2) */
-  };
-  for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
-    if (adit_cidr_contains((adit_cidr){networks[i].ip, networks[i].prefix}, ip)) return true;
-  return adit_ip_is_multicast(ip);
+/*
+ * Addresses that are no host's on a network, at either end of a packet: unspecified and loopback (RFC 1122, 3.2.1.3; RFC 4291,
+ * 2.5.2 and 2.5.3), IPv4-mapped (never on the wire: RFC 4038, 4.2), multicast and broadcast. Looked at for each packet.
+ */
+static bool is_nobody(const adit_ip *ip) {
+  static const uint8_t zeros[16], mapped[12] = {[10] = 0xff, 0xff};
+  const uint8_t *bytes = ip->bytes;
+  if (ip->version == 4) return bytes[0] == 127 || memcmp(bytes, zeros, 4) == 0 || adit_ip_is_multicast(*ip);
+  if (bytes[0] == 0 && memcmp(bytes, zeros, 15) == 0 && bytes[15] <= 1) return true;
+  return bytes[0] == 0xff || memcmp(bytes, mapped, sizeof mapped) == 0;
 }
 
 static bool addresses_fit(const struct adit_stack *stack, const struct adit_header *header) {
-  if (is_nobody(header->source) || is_nobody(header->destination)) return false;
+  if (is_nobody(&header->source) || is_nobody(&header->destination)) return false;
   return adit_stack_is(stack, header->destination) && !adit_ip_equal(header->source, header->destination);
 }
 
@@ -69,12 +67,35 @@ static struct pbuf *copy_to_pbuf(const void *data, size_t length) {
 /* NULL when the bytes would wait here (for others before them, or for their owner), and the budget does not allow it. */
 static struct pbuf *tcp_pbuf(struct adit_stack *stack, struct adit_inbound *in, const struct adit_flow *flow) {
   const struct adit_header *header = &in->header;
-  bool data = flow && flow->pcb && header->payload != header->length;
+  bool data = header->payload != header->length;
   bool out_of_order = data && header->tcp_sequence != flow->pcb->rcv_nxt;
   if (out_of_order && header->length < SMALL) return copy_to_pbuf(in->ip, header->length);
   bool waits = out_of_order || (data && flow->received);
   if (waits && !adit_port_may_hold(stack->port, ADIT_PACKET_MAX)) return NULL;
   return adit_port_wrap(adit_buffer_ref(in->buffer), (uint32_t)(in->ip - in->buffer->data), (u16_t)header->length);
+}
+
+/* For no connection that exists. */
+static void stray(struct adit_stack *stack, const struct adit_header *header) {
+  if (header->tcp_flags & ADIT_TCP_RST) return;
+  if (adit_port_allows(&stack->resets, RESET_BURST, RESET_RATE)) adit_output_reset(stack, header);
+}
+
+/*
+ * Among many connections the next segment is for one that is in no cache. All of its lines are asked for at once, instead of
+ * waiting for one after the other.
+ */
+static void fetch(const struct adit_flow *flow) {
+  enum { LINE = 64 };
+  const char *pcb = (const char *)flow->pcb;
+  for (size_t at = 0; at < sizeof *flow->pcb; at += LINE) __builtin_prefetch(pcb + at, 1);
+  for (size_t at = LINE; at < sizeof *flow; at += LINE) __builtin_prefetch((const char *)flow + at, 1);
+}
+
+/* Over Ethernet: somebody of whom nothing may be known is about to be answered. */
+static void meet_sender(const struct adit_stack *stack, const struct adit_inbound *in) {
+  if (!stack->ethernet || in->ip != in->buffer->data + ETHERNET_HEADER) return; /* put together: without a frame */
+  adit_port_meet(in->header.version, in->header.source.bytes, in->buffer->data + FRAME_SOURCE);
 }
 
 static void tcp_segment(struct adit_stack *stack, struct adit_inbound *in) {
@@ -85,26 +106,36 @@ static void tcp_segment(struct adit_stack *stack, struct adit_inbound *in) {
   struct adit_flow *flow = adit_table_find(stack, &local, &remote, &hash);
 
   const uint8_t flags = header->tcp_flags & (ADIT_TCP_SYN | ADIT_TCP_ACK | ADIT_TCP_RST | ADIT_TCP_FIN);
-  if (flags == ADIT_TCP_SYN && (!flow || !flow->pcb || flow->pcb->state == TIME_WAIT)) {
+  if (!flow) meet_sender(stack, in);
+  if (!flow && adit_wait_input(stack, in, hash)) return;
+  if (flags == ADIT_TCP_SYN && (!flow || !flow->pcb)) {
     adit_syn_input(stack, in, flow, hash);
     return;
   }
-  if (flow && flow->state == ADIT_FLOW_PARKED && (flags & ADIT_TCP_RST)) {
+  if (flow && flow->syn && (flags & ADIT_TCP_RST)) { /* parked, or accepted a moment ago */
     adit_syn_reset(flow, in);
     return;
   }
+  if (!flow) flow = adit_syn_cache_input(stack, in, hash);
+  if (!flow || !flow->pcb) {
+    stray(stack, header);
+    return;
+  }
+  /* Since this burst; what ended it is acknowledged by the flush, and what comes later is for wait.c. */
+  if (flow->pcb->state == TIME_WAIT) return;
   if (header->length > UINT16_MAX) {
     adit_stack_drop(stack, ADIT_DROP_OVERSIZED);
     return;
   }
+  fetch(flow);
   struct pbuf *pbuf = tcp_pbuf(stack, in, flow);
   if (!pbuf) {
     adit_stack_drop(stack, ADIT_DROP_MEMORY);
     return;
   }
-  if (flow) adit_flow_touch(flow);
+  adit_flow_touch(flow);
   adit_port_wear(header->version, header->destination.bytes);
-  adit_port_input_ip(pbuf);
+  adit_port_input_segment(pbuf, flow->pcb);
 }
 
 static void dispatch(struct adit_stack *stack, struct adit_inbound *in) {
@@ -113,10 +144,12 @@ static void dispatch(struct adit_stack *stack, struct adit_inbound *in) {
     tcp_segment(stack, in);
     break;
   case IPPROTO_UDP:
+    meet_sender(stack, in);
     adit_datagram_input(stack, in);
     break;
   case IPPROTO_ICMP:
   case IPPROTO_ICMPV6:
+    meet_sender(stack, in);
     adit_echo_input(stack, in);
     break;
   default:

@@ -25,6 +25,7 @@ enum {
   TCP_CHECKSUM = 16,
   UDP_CHECKSUM = 6,
   LEAST_MTU6 = 1280, /* RFC 8200, 5 */
+  DONT_FRAGMENT = 0x4000,
   MORE_FRAGMENTS = 0x2000
 };
 
@@ -48,6 +49,11 @@ static struct layout layout_of(const uint8_t *ip) {
     layout.fragment = layout.protocol == IPPROTO_FRAGMENT;
   }
   return layout;
+}
+
+static void put16(uint8_t *at, unsigned value) {
+  at[0] = (uint8_t)(value >> 8);
+  at[1] = (uint8_t)value;
 }
 
 static unsigned checksum_field(uint8_t protocol) {
@@ -84,8 +90,8 @@ static uint16_t mss_of_flow(struct adit_stack *stack, const uint8_t *ip, const s
   adit_endpoint remote = {adit_ip_from_bytes(layout->version, ip + at + size), (uint16_t)(ports[2] << 8 | ports[3])};
   uint32_t hash;
   const struct adit_flow *flow = adit_table_find(stack, &local, &remote, &hash);
-  if (flow && flow->pcb) return flow->pcb->mss;
-  return (uint16_t)(stack->mtu - layout->transport - TCP_HEADER);
+  if (flow && flow->pcb) return adit_port_mss(flow->pcb);
+  return (uint16_t)(stack->mtu - layout->transport - (ports[12] >> 4) * 4U);
 }
 
 static void add_segmentation(struct adit_stack *stack, struct adit_packet *packet, const struct layout *layout,
@@ -129,10 +135,26 @@ static void emit_copied(struct adit_stack *stack, const struct pbuf *pbuf, unsig
   adit_buffer_unref(buffer);
 }
 
+/*
+ * Not to be fragmented on the way: who finds it too long has to say so (RFC 1191, pmtu.c).
+ *
+ * lwIP counts its packets. An identification that cannot be foreseen tells nobody how many there were (RFC 6274, 3.5).
+ */
+static void finish_ip4(uint8_t *ip) {
+  put16(ip + 6, DONT_FRAGMENT);
+  put16(ip + 4, adit_port_random() & 0xffff);
+  put16(ip + 10, 0);
+  uint16_t checksum = (uint16_t)~adit_checksum_fold(adit_checksum_add(0, ip, IP4_HEADER));
+  memcpy(ip + 10, &checksum, sizeof checksum);
+}
+
 void adit_output_pbuf(void *user, struct pbuf *pbuf, unsigned link, uint16_t mss) {
   struct adit_stack *stack = user;
   struct iovec iov[ADIT_PACKET_PIECES];
   unsigned count = 0;
+  uint8_t *frame = pbuf->payload;
+  bool ip4 = link == 0 ? frame[0] >> 4 == 4 : frame[12] == 0x08 && frame[13] == 0x00;
+  if (ip4 && frame[link + 9] == IPPROTO_TCP) finish_ip4(frame + link);
   for (const struct pbuf *piece = pbuf; piece; piece = piece->next) {
     if (piece->len == 0) continue;
     if (count == ADIT_PACKET_PIECES) {
@@ -145,11 +167,6 @@ void adit_output_pbuf(void *user, struct pbuf *pbuf, unsigned link, uint16_t mss
 }
 
 /* ---- packets of our own: datagrams, ICMP, resets ---- */
-
-static void put16(uint8_t *at, unsigned value) {
-  at[0] = (uint8_t)(value >> 8);
-  at[1] = (uint8_t)value;
-}
 
 /* Write an IPv4 header (RFC 791). `fragment` is the field of flags and offset. */
 static void put_ip4(uint8_t *at, size_t length, uint16_t id, unsigned fragment, uint8_t protocol, uint8_t ttl,
@@ -300,6 +317,31 @@ int adit_output_ip_ttl(struct adit_stack *stack, uint8_t protocol, uint8_t ttl, 
   return send_packet(stack, to, pieces, iovcnt, header_length + length);
 }
 
+int adit_output_super(struct adit_stack *stack, adit_ip from, adit_ip to, const struct iovec *iov, unsigned iovcnt,
+                      uint16_t each) {
+  uint8_t headers[IP6_HEADER + 8];
+  bool v4 = from.version == 4;
+  size_t header_length = v4 ? IP4_HEADER : IP6_HEADER;
+  size_t length = 0;
+  struct iovec pieces[ADIT_PACKET_PIECES];
+  if (iovcnt == 0 || iovcnt > ADIT_PACKET_PIECES || iov[0].iov_len != sizeof headers - IP6_HEADER) return -EINVAL;
+  for (unsigned i = 0; i < iovcnt; i++) length += iov[i].iov_len;
+  if (v4) {
+    put_ip4(headers, header_length + length, (uint16_t)next_id(stack), 0, IPPROTO_UDP, TTL, from, to);
+  } else {
+    put_ip6(headers, length, IPPROTO_UDP, TTL, from, to);
+  }
+  memcpy(headers + header_length, iov[0].iov_base, iov[0].iov_len);
+  memcpy(pieces, iov, iovcnt * sizeof *iov);
+  pieces[0] = (struct iovec){headers, header_length + iov[0].iov_len};
+  struct adit_packet packet = {.iov = pieces, .iovcnt = iovcnt, .length = header_length + length};
+  packet.offload.gso = ADIT_GSO_UDP;
+  packet.offload.gso_size = each;
+  packet.offload.header_length = (uint16_t)pieces[0].iov_len;
+  emit(stack, &packet, 0, 0);
+  return 0;
+}
+
 size_t adit_output_quote(uint8_t *at, uint8_t protocol, adit_ip from, adit_ip to, size_t length) {
   if (from.version == 4) {
     put_ip4(at, IP4_HEADER + length, 0, 0, protocol, TTL, from, to);
@@ -309,16 +351,30 @@ size_t adit_output_quote(uint8_t *at, uint8_t protocol, adit_ip from, adit_ip to
   return IP6_HEADER;
 }
 
-int adit_output_reset(struct adit_stack *stack, const uint8_t *ip, const struct adit_header *header) {
-  uint8_t segment[TCP_HEADER] = {0};
-  uint32_t acknowledged = header->tcp_sequence + 1 + (header->length - header->payload);
-  (void)ip;
-  put16(segment, header->destination_port);
-  put16(segment + 2, header->source_port);
+int adit_output_segment(struct adit_stack *stack, const adit_endpoint *from, const adit_endpoint *to, uint8_t flags,
+                        uint32_t sequence, uint32_t acknowledged, const struct adit_timestamps *stamps) {
+  uint8_t segment[TCP_HEADER + ADIT_TIMESTAMPS] = {0};
+  unsigned length = stamps ? sizeof segment : TCP_HEADER;
+  put16(segment, from->port);
+  put16(segment + 2, to->port);
+  put16(segment + 4, sequence >> 16);
+  put16(segment + 6, sequence & 0xffff);
   put16(segment + 8, acknowledged >> 16);
   put16(segment + 10, acknowledged & 0xffff);
-  segment[12] = TCP_HEADER / 4 << 4;
-  segment[13] = ADIT_TCP_RST | ADIT_TCP_ACK;
-  struct iovec iov = {segment, sizeof segment};
-  return adit_output_ip(stack, IPPROTO_TCP, header->destination, header->source, &iov, 1);
+  segment[12] = (uint8_t)(length / 4 << 4);
+  segment[13] = flags;
+  if (stamps) adit_timestamps_put(segment + TCP_HEADER, *stamps);
+  struct iovec iov = {segment, length};
+  return adit_output_ip(stack, IPPROTO_TCP, from->ip, to->ip, &iov, 1);
+}
+
+int adit_output_reset(struct adit_stack *stack, const struct adit_header *header) {
+  uint8_t flags = header->tcp_flags;
+  adit_endpoint from = {header->destination, header->destination_port};
+  adit_endpoint to = {header->source, header->source_port};
+  if (flags & ADIT_TCP_RST) return 0;
+  if (flags & ADIT_TCP_ACK)
+    return adit_output_segment(stack, &from, &to, ADIT_TCP_RST, header->tcp_acknowledgment, 0, NULL);
+  uint32_t length = header->length - header->payload + !!(flags & ADIT_TCP_SYN) + !!(flags & ADIT_TCP_FIN);
+  return adit_output_segment(stack, &from, &to, ADIT_TCP_RST | ADIT_TCP_ACK, 0, header->tcp_sequence + length, NULL);
 }

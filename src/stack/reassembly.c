@@ -7,14 +7,14 @@
  * of eight bytes that are there. Fragments that overlap others end the packet (RFC 5722; for IPv4 as well), exact
  * repetitions are ignored. So does a fragment that would make the packet longer than an IP packet can be.
  *
- * Limits: PACKETS_MOST in the making, the oldest makes room; each has PATIENCE seconds. What is given up counts as dropped,
+ * Limits: PACKETS_MOST in the making, and together an eighth of the budget in bytes, however little has come of each; the
+ * oldest makes room. Each has PATIENCE seconds. What is given up counts as dropped,
  * one for each fragment. No ICMP error is sent for it: nobody acts on those, and a flood would be answered with a flood.
  *
  * The whole packet is passed on with the header of its first fragment, as if it had come in one piece: without fragment
  * header, and for IPv6 without other extension headers in front of it.
  */
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "packet/checksum.h"
@@ -22,6 +22,7 @@
 
 enum {
   PACKETS_MOST = 256,
+  BUDGET_PART = 8, /* one in so many bytes */
   LONGEST = 65535,
   BLOCK = 8,
   BLOCKS = (LONGEST + BLOCK - 1) / BLOCK,
@@ -87,8 +88,14 @@ static struct adit_reassembly *find(const struct adit_stack *stack, const struct
   return NULL;
 }
 
+/* How many there may be: at least one, or nothing could ever be put together. */
+static uint32_t most(const struct adit_stack *stack) {
+  size_t affordable = adit_port_budget(stack->port) / BUDGET_PART / (sizeof(struct adit_reassembly) + ADIT_PACKET_MAX);
+  return LWIP_MAX((uint32_t)LWIP_MIN(affordable, (size_t)PACKETS_MOST), 1);
+}
+
 static struct adit_reassembly *begin(struct adit_stack *stack, const struct adit_header *header) {
-  if (stack->reassembly_count >= PACKETS_MOST) give_up(stack, stack->reassemblies);
+  if (stack->reassembly_count >= most(stack)) give_up(stack, stack->reassemblies);
   struct adit_reassembly *one = NULL;
   if (adit_port_may_hold(stack->port, sizeof *one + ADIT_PACKET_MAX)) one = adit_port_calloc(1, sizeof *one);
   if (!one) return NULL;

@@ -91,7 +91,8 @@ int adit_stack_new(const struct adit_stack_options *options, struct adit_stack *
   memcpy(made->mac, options->mac, sizeof made->mac);
   made->send_bytes = send;
   made->parked_limit = or_default(options->parked, PARKED_DEFAULT);
-  made->tick_ns = made->second_ns = UINT64_MAX;
+  made->tick_ns = made->second_ns = made->sweep_ns = UINT64_MAX;
+  made->idle_ms = options->idle_ms;
 
   int error = -ENOMEM;
   made->answers = options->answers;
@@ -153,14 +154,16 @@ void adit_stack_free(struct adit_stack *stack) {
     while (stack->table[slot]) {
       struct adit_flow *flow = stack->table[slot];
       if (flow->pcb) {
-        tcp_clear_flags(flow->pcb, TF_ACK_DELAY); /* it would be sent */
-        tcp_abandon(flow->pcb, 0);
+        adit_flow_end(flow, 0, false);
       } else {
         adit_flow_gone(flow, 0);
       }
     }
   }
   while (stack->gone.first) adit_flow_free(stack->gone.first);
+  adit_flow_free_spare(stack);
+  adit_syn_cache_free(stack);
+  adit_wait_free(stack);
   adit_port_leave(outer == stack->port ? NULL : outer);
   adit_port_delete(stack->port);
   adit_pool_free(stack->pool);
@@ -184,4 +187,6 @@ void adit_stack_stats(const struct adit_stack *stack, struct adit_stack_stats *s
   *stats = stack->stats;
   stats->retransmissions = adit_port_retransmissions(stack->port);
   stats->memory_bytes = adit_port_memory(stack->port);
+  stats->drops[ADIT_DROP_OLD] = adit_port_old_segments(stack->port);
+  stats->drops[ADIT_DROP_UNSTAMPED] = adit_port_unstamped_segments(stack->port);
 }

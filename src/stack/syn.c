@@ -6,15 +6,13 @@
  * lwIP answers a SYN at once, and only for a port that is listened on. So it does not see SYNs: the headers of each are
  * kept here, its owner is told, and repetitions are absorbed. When the owner accepts, lwIP is given the SYN, with its
  * listening pcb moved to that port for the moment; adit_flow_callbacks ties the pcb that comes of it to the flow. The
- * listening pcbs have port 0 otherwise, which is refused here. What still reaches them there (SYN together with FIN) is
- * turned away, as no flow is being accepted.
+ * listening pcbs have port 0 otherwise, which is refused here.
  *
- * Limits: as many flows as adit_stack_options.parked; the one whose client has been silent longest makes room. A flow
- * whose client sends no SYN for PATIENCE is given up: Linux repeats after 1, 3, 7, 15, 31 and 63 seconds, and then every
- * 64 at most.
+ * Limits: as many flows as adit_stack_options.parked; the one whose client has been silent longest makes room. As many again
+ * may be accepted with their handshake not over; the oldest makes room, and syn_cache.c remembers it. A flow whose client sends no SYN for PATIENCE is
+ * given up: Linux repeats after 1, 3, 7, 15, 31 and 63 seconds, and then every 64 at most.
  *
- * A SYN for a connection in TIME-WAIT opens a new one when its sequence number is above what the old one received
- * (RFC 9293, 3.10.7.4; RFC 6191): the old one is forgotten. Otherwise it is answered with an ACK, by lwIP.
+ * SYNs for connections in TIME-WAIT come by wait.c first.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -25,6 +23,12 @@
 #include "stack/httpd.h"
 
 #define PATIENCE (70 * ADIT_SECOND)
+
+/*
+ * ICMP errors for SYNs that were parked. A client whose answer is left out waits a second and asks again, so the bound is far
+ * above that of other errors: each of these has cost its owner an attempt, and there is one for each SYN at most.
+ */
+enum { REFUSAL_BURST = 4096, REFUSAL_RATE = 10000 /* a second */ };
 
 /* Out of the park, and out of memory once its owner has heard why. */
 static void unpark(struct adit_flow *flow, int error) {
@@ -50,14 +54,11 @@ static bool keep_syn(struct adit_flow *flow, const struct adit_inbound *in) {
   return true;
 }
 
+/* The last one counts: the client may have started anew, and it is the one whose timestamp is echoed (RFC 7323, 4.3). */
 static void repeated(struct adit_flow *flow, const struct adit_inbound *in) {
-  if (flow->syn_sequence != in->header.tcp_sequence) keep_syn(flow, in); /* the client started anew */
+  keep_syn(flow, in);
   flow->parked_ns = adit_port_now();
   if (flow->list) adit_flow_link(&flow->stack->parked, flow); /* unless it has been answered */
-}
-
-static bool reopens(const struct adit_flow *flow, const struct adit_inbound *in) {
-  return TCP_SEQ_GT(in->header.tcp_sequence, flow->pcb->rcv_nxt);
 }
 
 void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct adit_flow *flow, uint32_t hash) {
@@ -66,24 +67,14 @@ void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct ad
     repeated(flow, in);
     return;
   }
-  if (flow && flow->pcb) { /* TIME-WAIT */
-    if (!reopens(flow, in)) {
-      tcp_ack_now(flow->pcb);
-      tcp_output(flow->pcb);
-      return;
-    }
-    flow->pending |= ADIT_PENDING_CLOSED; /* in order */
-    tcp_abandon(flow->pcb, 0);            /* takes the flow out of the table */
-  } else if (flow) {
-    return; /* accepted a moment ago; the SYN-ACK leaves with the flush */
-  }
+  if (flow) return; /* accepted a moment ago; the SYN-ACK leaves with the flush */
   if (!stack->events->syn || header->destination_port == 0) { /* port 0 is nobody's (RFC 6335, 6) */
-    adit_output_reset(stack, in->ip, header);
+    adit_output_reset(stack, header);
     return;
   }
   if (!adit_port_has_room(stack->port)) { /* a clear no: those that are here go on */
     adit_stack_drop(stack, ADIT_DROP_MEMORY);
-    adit_output_reset(stack, in->ip, header);
+    adit_output_reset(stack, header);
     return;
   }
   if (stack->parked.count >= stack->parked_limit) {
@@ -103,7 +94,9 @@ void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct ad
   adit_flow_link(&stack->parked, flow);
   adit_timer_need_second(stack);
   stack->stats.flows_parked++;
+  adit_syn_cache_void(stack, &local, &remote, hash);
   stack->events->syn(stack->user, flow);
+  if (flow->pending & ADIT_PENDING_ACCEPT) flow->marks |= ADIT_MARK_PROMPT;
 }
 
 void adit_syn_reset(struct adit_flow *flow, const struct adit_inbound *in) {
@@ -115,20 +108,34 @@ void adit_syn_expire(struct adit_stack *stack) {
   while (parked->first && adit_port_now() - parked->first->parked_ns >= PATIENCE) unpark(parked->first, -ETIMEDOUT);
 }
 
+/* A handshake that has been waiting longest makes room: in a flood of SYNs that nobody means, honest ones are quicker. */
+static void bound_handshakes(struct adit_stack *stack) {
+  struct adit_flow *oldest = stack->opening.first;
+  if (stack->opening.count < stack->parked_limit) return;
+  adit_stack_drop(stack, ADIT_DROP_PARKED);
+  adit_syn_cache_keep(oldest);
+  adit_flow_end(oldest, -ETIMEDOUT, false);
+}
+
 static void give_to_lwip(struct adit_flow *flow) {
   struct adit_stack *stack = flow->stack;
+  bound_handshakes(stack);
   struct tcp_pcb_listen *listener = flow->marks & ADIT_MARK_HTTPD ? stack->httpd : stack->listener;
   /* Without this room lwIP would make some, by dropping connections that wait for their last acknowledgment. */
-  struct pbuf *pbuf = adit_port_has_room(stack->port) ? pbuf_alloc(PBUF_RAW, flow->syn_length, PBUF_RAM) : NULL;
+  /* One byte more: where options end in the middle of one, lwIP looks at the byte behind them. */
+  u16_t length = (u16_t)(flow->syn_length + 1);
+  struct pbuf *pbuf = adit_port_has_room(stack->port) ? pbuf_alloc(PBUF_RAW, length, PBUF_RAM) : NULL;
   if (!pbuf) {
     unpark(flow, -ENOBUFS);
     return;
   }
   memcpy(pbuf->payload, flow->syn, flow->syn_length);
+  ((uint8_t *)pbuf->payload)[flow->syn_length] = 0;
+  pbuf->len = pbuf->tot_len = flow->syn_length;
   stack->accepting = flow;
   listener->local_port = flow->local.port;
   adit_port_wear(flow->local.ip.version, flow->local.ip.bytes);
-  adit_port_input_ip(pbuf);
+  adit_port_input_segment(pbuf, NULL);
   listener->local_port = 0;
   stack->accepting = NULL;
   if (!flow->pcb) {
@@ -139,8 +146,22 @@ static void give_to_lwip(struct adit_flow *flow) {
   flow->syn = NULL;
   stack->stats.flows_accepted++;
   stack->stats.flows_open++;
-  adit_timer_need_tcp(stack);
+  adit_idle_moved(flow);
+  adit_idle_need(stack);
   adit_flow_touch(flow); /* its owner may have written, or closed, meanwhile */
+}
+
+struct adit_flow *adit_syn_again(struct adit_stack *stack, struct adit_inbound *in, uint32_t hash, uint32_t ours) {
+  adit_syn_input(stack, in, NULL, hash);
+  adit_endpoint local = {in->header.destination, in->header.destination_port};
+  adit_endpoint remote = {in->header.source, in->header.source_port};
+  struct adit_flow *flow = adit_table_find(stack, &local, &remote, &hash);
+  if (!flow || !(flow->pending & ADIT_PENDING_ACCEPT)) return NULL;
+  flow->pending &= (uint16_t)~ADIT_PENDING_ACCEPT;
+  adit_port_next_isn(&ours);
+  give_to_lwip(flow);
+  adit_port_next_isn(NULL);
+  return adit_table_find(stack, &local, &remote, &hash); /* gone, if there was no memory */
 }
 
 static void refuse(struct adit_flow *flow) {
@@ -149,8 +170,8 @@ static void refuse(struct adit_flow *flow) {
   enum adit_drop why;
   if (!adit_header_parse(flow->syn, flow->syn_length, &header, &why)) return; /* it was parsed when it came */
   if (flow->refusal == ADIT_REFUSE_RESET) {
-    adit_output_reset(stack, flow->syn, &header);
-  } else {
+    adit_output_reset(stack, &header);
+  } else if (adit_port_allows(&stack->refusals, REFUSAL_BURST, REFUSAL_RATE)) {
     adit_output_unreachable(stack, flow->syn, flow->syn_length, &header, flow->refusal);
   }
   stack->stats.flows_refused++;

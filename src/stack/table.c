@@ -29,15 +29,12 @@ static uint32_t hash_of(const struct adit_stack *stack, const adit_endpoint *loc
   return (uint32_t)adit_port_hash(stack->port, ADIT_HASH_FLOW, tuple, (size_t)(at - tuple) + sizeof remote->port);
 }
 
-static bool same(const adit_endpoint *a, const adit_endpoint *b) {
-  return a->port == b->port && adit_ip_equal(a->ip, b->ip);
-}
-
 struct adit_flow *adit_table_find(struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote,
                                   uint32_t *hash) {
   *hash = hash_of(stack, local, remote);
   struct adit_flow *flow = stack->table[*hash & stack->table_mask];
-  while (flow && !(flow->hash == *hash && same(&flow->remote, remote) && same(&flow->local, local)))
+  while (flow &&
+         !(flow->hash == *hash && adit_endpoint_same(&flow->remote, remote) && adit_endpoint_same(&flow->local, local)))
     flow = flow->next_in_table;
   return flow;
 }

@@ -4,8 +4,9 @@
  * Time. It comes in with adit_stack_advance; the next moment at which it matters is adit_stack_deadline.
  *
  * Timers, all of them:
- *   tick    every 100 ms while there is a connection: lwIP's retransmission, persist, keepalive and TIME-WAIT
- *   second  every second while something waits for it: parked SYNs, fragments, ARP and neighbour discovery
+ *   tick    every 100 ms while there is a busy flow: lwIP's retransmission, persist and time-outs, for busy flows only
+ *   second  every second while something waits for it: parked SYNs, TIME-WAIT, fragments, ARP and neighbour discovery
+ *   sweep   sixteen times in adit_stack_options.idle_ms while there is a connection, when that is set (idle.c)
  * A stack in which nothing happens has none, and sleeps.
  *
  * A process that was stopped for a while does not make up for every tick: they would all find the same state.
@@ -18,33 +19,51 @@
 enum { MADE_UP = 10 /* ticks */ };
 
 uint64_t adit_stack_deadline(const struct adit_stack *stack) {
-  return stack->tick_ns < stack->second_ns ? stack->tick_ns : stack->second_ns;
+  return LWIP_MIN(LWIP_MIN(stack->tick_ns, stack->second_ns), stack->sweep_ns);
+}
+
+/* No round trip took as long as the process was stopped. */
+static void forget_round_trips(const struct adit_flow_list *list) {
+  for (struct adit_flow *flow = list->first; flow; flow = flow->next) flow->pcb->rttest = 0;
+}
+
+static void tick_all(const struct adit_flow_list *list) {
+  struct adit_flow *next;
+  for (struct adit_flow *flow = list->first; flow; flow = next) {
+    next = flow->next;
+    adit_port_tick(flow->pcb);
+    adit_flow_rest(flow);
+  }
 }
 
 static void tick(struct adit_stack *stack, uint64_t now) {
   uint64_t missed = (now - stack->tick_ns) / ADIT_TICK;
   if (missed > MADE_UP) {
-    tcp_ticks += (u32_t)missed;
+    adit_port_count_ticks((uint32_t)missed);
     stack->tick_ns += missed * ADIT_TICK;
-    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next) pcb->rttest = 0; /* no round trip took so long */
+    forget_round_trips(&stack->opening);
+    forget_round_trips(&stack->busy);
   }
   if (stack->starved) adit_flow_feed(stack);
   while (stack->tick_ns <= now) {
-    tcp_fasttmr();
-    tcp_slowtmr();
+    adit_port_count_ticks(1);
+    tick_all(&stack->opening);
+    tick_all(&stack->busy);
     stack->tick_ns += ADIT_TICK;
   }
-  if (!tcp_active_pcbs && !tcp_tw_pcbs) stack->tick_ns = UINT64_MAX;
+  if (!stack->busy.first && !stack->opening.first) stack->tick_ns = UINT64_MAX;
 }
 
 static void second(struct adit_stack *stack, uint64_t now) {
   stack->second_ns = now + ADIT_SECOND;
   adit_syn_expire(stack);
+  adit_syn_cache_expire(stack);
+  adit_wait_expire(stack);
   adit_reassembly_expire(stack);
   if (stack->ethernet) {
     etharp_tmr();
     nd6_tmr();
-  } else if (!stack->parked.first && !stack->reassemblies) {
+  } else if (!stack->parked.first && !stack->syn_cache && !stack->waits.first && !stack->reassemblies) {
     stack->second_ns = UINT64_MAX;
   }
 }
@@ -56,6 +75,7 @@ void adit_stack_advance(struct adit_stack *stack, uint64_t now_ns) {
   adit_flow_flush(stack); /* of a burst that was not ended: lwIP's timers count on that */
   if (stack->tick_ns <= now) tick(stack, now);
   if (stack->second_ns <= now) second(stack, now);
+  if (stack->sweep_ns <= now) adit_idle_sweep(stack);
   adit_flow_flush(stack);
   adit_port_leave(outer);
 }

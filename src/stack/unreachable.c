@@ -5,7 +5,8 @@
  *
  * They come from the address that was asked for, or from the router that had the trouble where somebody knows it, and
  * carry as much of the offending packet as fits 576 bytes (RFC 1812, 4.3.2.3) or 1280 bytes (RFC 4443, 2.4c). At most
- * RATE of them are sent in a second (RFC 1812, 4.3.2.8; RFC 4443, 2.4f).
+ * RATE of them are sent in a second (RFC 1812, 4.3.2.8; RFC 4443, 2.4f); those that refuse a parked SYN have a bound of their
+ * own (syn.c).
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -40,16 +41,8 @@ static const struct {
 };
 _Static_assert(sizeof codes / sizeof *codes == ADIT_REFUSALS, "a code for each refusal");
 
-static bool allowed(struct adit_stack *stack) {
-  uint64_t now = adit_port_now();
-  if (now >= stack->icmp_refill_ns) {
-    uint64_t due = (now - stack->icmp_refill_ns) / (ADIT_SECOND / RATE) + 1;
-    stack->icmp_tokens = due > BURST - stack->icmp_tokens ? BURST : stack->icmp_tokens + (uint32_t)due;
-    stack->icmp_refill_ns = now + ADIT_SECOND / RATE;
-  }
-  if (stack->icmp_tokens == 0) return false;
-  stack->icmp_tokens--;
-  return true;
+bool adit_output_may_complain(struct adit_stack *stack) {
+  return adit_port_allows(&stack->errors, BURST, RATE);
 }
 
 /* The pseudo-header's part of an ICMPv6 checksum. */
@@ -79,7 +72,6 @@ static int send_error(struct adit_stack *stack, enum adit_refusal how, adit_ip f
 int adit_output_unreachable(struct adit_stack *stack, const uint8_t *ip, size_t length,
                             const struct adit_header *header, enum adit_refusal how) {
   size_t most = most_quoted(header->version == 4);
-  if (!allowed(stack)) return 0;
   return send_error(stack, how, header->destination, header->source, ip, length < most ? length : most);
 }
 
@@ -130,7 +122,7 @@ static int send_quote(struct adit_stack *stack, enum adit_refusal how, adit_ip r
                       const struct quote *quote) {
   struct adit_port *outer = adit_port_enter(stack->port);
   adit_ip from = reporter.version == local.version ? reporter : local;
-  int error = allowed(stack) ? send_error(stack, how, from, remote, quote->bytes, quote->length) : 0;
+  int error = adit_output_may_complain(stack) ? send_error(stack, how, from, remote, quote->bytes, quote->length) : 0;
   adit_port_leave(outer);
   return error;
 }

@@ -10,6 +10,7 @@
 #include "tunnel/state.h"
 
 #include "relay/fake_names.h"
+#include "relay/own.h"
 #include "relay/setting.h"
 
 #include <assert.h>
@@ -109,58 +110,62 @@ static int find_upstream(const struct adit_tunnel_options *options, struct adit_
   return error ? adit_tunnel_explain(reason, error, "upstream: %s", why) : 0;
 }
 
-static int copy_text(const char *text, char **copy, char *reason) {
-  if (!text) return 0;
-  *copy = strdup(text);
-  return *copy ? 0 : adit_tunnel_explain(reason, -ENOMEM, "out of memory");
+/* May take long. */
+static int look_up(struct adit_tunnel *tunnel, struct adit_upstream *upstream, char *reason) {
+  char why[ADIT_URL_REASON];
+  char address[ADIT_ADDRESS_TEXT];
+  bool runs = tunnel->runtime != NULL;
+  int error = runs ? adit_upstream_renew(upstream, &tunnel->relay.upstream, why) : adit_upstream_resolve(upstream, why);
+  if (error < 0) return adit_tunnel_explain(reason, error, "upstream: %s; check the name, or write the address", why);
+  struct adit_log log = adit_tunnel_log(tunnel);
+  if (error > 0)
+    adit_log_write(&log, ADIT_LOG_WARNING, 0, "upstream: %s; it keeps %s", why,
+                   adit_endpoint_format(upstream->address, address));
+  return 0;
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
 
-int adit_tunnel_plan(struct adit_tunnel *tunnel, const struct adit_tunnel_options *options, char *reason) {
-  struct adit_relay_options *relay = &tunnel->relay;
-  char why[ADIT_URL_REASON];
+int adit_tunnel_plan(struct adit_tunnel *tunnel, const struct adit_tunnel_options *options,
+                     struct adit_relay_options *relay, char *reason) {
+  *relay = (struct adit_relay_options){0};
   int error = check_numbers(options, reason);
   if (!error) error = find_upstream(options, &relay->upstream, reason);
   if (!error) error = read_texts(options, relay, reason);
   if (!error) error = try_outside(options, reason);
-  if (!error) error = copy_text(options->interface, &tunnel->interface, reason);
-  if (!error) error = copy_text(options->dns_cache, &tunnel->dns_cache, reason);
+  if (!error) error = look_up(tunnel, &relay->upstream, reason);
   if (error) return error;
-  error = adit_upstream_resolve(&relay->upstream, why); /* may take long, so it comes last */
-  if (error) return adit_tunnel_explain(reason, error, "upstream: %s; check the name, or write the address", why);
+  if (!tunnel->own && adit_own_new(&tunnel->own) != 0) {
+    adit_upstream_clear(&relay->upstream);
+    return adit_tunnel_explain(reason, -ENOMEM, "out of memory");
+  }
+  relay->own = tunnel->own;
   relay->connect_ms = options->connect_ms;
   relay->idle_ms = options->idle_ms;
   relay->max_flows = options->max_flows;
   relay->mark = options->mark;
-  relay->interface = tunnel->interface;
-  relay->protect = options->protect;
-  relay->protect_user = options->user;
-  tunnel->stack = (struct adit_stack_options){
-      .mtu = options->mtu,
-      .answer = options->answers ? options->answer : NULL, /* borrowed until the workers have copied it in the start */
-      .answers = options->answers,
-      .budget_bytes = options->memory_bytes,
-  };
+  relay->interface = options->interface;
+  relay->protect = tunnel->fixed.protect;
+  relay->protect_user = tunnel->fixed.user;
   return 0;
 }
 
-int adit_tunnel_plan_names(struct adit_tunnel *tunnel, char *reason) {
+int adit_tunnel_plan_names(struct adit_tunnel *tunnel, struct adit_relay_options *relay, const char *cache,
+                           char *reason) {
   struct timespec now;
-  if (tunnel->relay.dns != ADIT_RELAY_DNS_FAKE) return 0;
+  relay->fake_names = tunnel->names;
+  if (relay->dns != ADIT_RELAY_DNS_FAKE || tunnel->names) return 0;
+  free(tunnel->dns_cache); /* of an attempt that failed */
+  tunnel->dns_cache = cache ? strdup(cache) : NULL;
+  if (cache && !tunnel->dns_cache) return adit_tunnel_explain(reason, -ENOMEM, "out of memory");
   clock_gettime(CLOCK_MONOTONIC, &now);
   const struct adit_fake_options how = {
       .cache = tunnel->dns_cache,
       .log = adit_tunnel_log(tunnel),
       .now_ns = (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec,
   };
-  int error = adit_fake_names_new(&how, &tunnel->relay.fake_names);
-  return error ? adit_tunnel_explain(reason, error, "dns: no table of names can be made: %s", strerror(-error)) : 0;
-}
-
-void adit_tunnel_unplan(struct adit_tunnel *tunnel) {
-  adit_fake_names_free(tunnel->relay.fake_names);
-  free(tunnel->dns_cache);
-  free(tunnel->interface);
-  adit_upstream_clear(&tunnel->relay.upstream);
+  int error = adit_fake_names_new(&how, &tunnel->names);
+  if (error) return adit_tunnel_explain(reason, error, "dns: no table of names can be made: %s", strerror(-error));
+  relay->fake_names = tunnel->names;
+  return 0;
 }

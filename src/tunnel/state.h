@@ -11,25 +11,25 @@
 
 #include <adit/tunnel.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 /** A tunnel. Made by one thread, then read by all; what changes has a lock or belongs to somebody below. */
 struct adit_tunnel {
-  struct adit_relay_options relay; /**< borrowed by the workers; owns `fake_names` */
-  struct adit_stack_options stack;
-  char *interface;             /**< owned */
-  char *dns_cache;             /**< owned */
-  struct adit_device **device; /**< owned, as what it points to */
-  unsigned devices;            /**< how many of them are open */
+  /** What it was started with and cannot change: device, fds and answer are copies, owned; the other texts NULL. */
+  struct adit_tunnel_options fixed;
+  pthread_mutex_t reloading; /**< of the next three after the start */
+  struct adit_relay_options
+      relay;                     /**< as the workers have it; `interface` is borrowed while they are told, then NULL */
+  struct adit_own *own;          /**< owned: the relay's sockets, of all workers */
+  struct adit_fake_names *names; /**< owned; NULL as long as `dns` was never "fake" */
+  char *dns_cache;               /**< of `names`; owned */
+  struct adit_device **device;   /**< owned, as what it points to */
+  unsigned devices;              /**< how many of them are open */
   struct adit_runtime *runtime;
   struct adit_message ready_message; /**< in the first worker's mailbox after the start */
   pthread_mutex_t join;              /**< adit_tunnel_wait: threads join once */
 
-  /* As in the options. */
-  void (*log)(void *user, enum adit_tunnel_level level, uint64_t flow, const char *text);
-  enum adit_log_level log_level;
-  void (*ready)(void *user);
-  void (*stopped)(void *user, int error);
-  void *user;
+  atomic_int log_level; /**< enum adit_log_level */
 };
 
 /** Write a sentence to `reason` (ADIT_TUNNEL_REASON bytes, or NULL). Returns `error`. */
@@ -41,16 +41,25 @@ struct adit_log adit_tunnel_log(struct adit_tunnel *tunnel);
 /* ---- plan.c: from options to what relay and stack are told ---- */
 
 /**
- * Read and check the options, look up the upstream. Nothing is opened. Returns 0, or a negative errno with the reason;
- * either way what was made is undone with adit_tunnel_unplan.
+ * Read and check the options, look up the upstream; `tunnel->relay` is what it relays by now, if it does. Nothing is
+ * opened. Returns 0 and `*relay`, which borrows `interface` from the options; or a negative errno with the reason.
+ * Either way adit_upstream_clear is due for its upstream.
  */
-int adit_tunnel_plan(struct adit_tunnel *tunnel, const struct adit_tunnel_options *options, char *reason);
+int adit_tunnel_plan(struct adit_tunnel *tunnel, const struct adit_tunnel_options *options,
+                     struct adit_relay_options *relay, char *reason);
 
-/** Make the table of names, where there is one. Returns 0, or a negative errno with the reason. */
-int adit_tunnel_plan_names(struct adit_tunnel *tunnel, char *reason);
+/**
+ * Have `relay` know the table of names, which is made when it is needed for the first time, with the file `cache` (may be
+ * NULL). Returns 0, or a negative errno with the reason.
+ */
+int adit_tunnel_plan_names(struct adit_tunnel *tunnel, struct adit_relay_options *relay, const char *cache,
+                           char *reason);
 
-/** Free what both have made, the password included. */
-void adit_tunnel_unplan(struct adit_tunnel *tunnel);
+/* ---- reload.c ---- */
+
+/** Keep copies of what cannot change. Returns 0 or -ENOMEM; either way adit_tunnel_unfix is due. */
+int adit_tunnel_fix(struct adit_tunnel *tunnel, const struct adit_tunnel_options *options);
+void adit_tunnel_unfix(struct adit_tunnel *tunnel);
 
 /* ---- devices.c ---- */
 

@@ -19,6 +19,9 @@
  */
 #include "tunnel/state.h"
 
+#include "relay/fake_names.h"
+#include "relay/own.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,23 +41,24 @@ int adit_tunnel_explain(char *reason, int error, const char *format, ...) {
 
 static void pass_message(void *user, enum adit_log_level level, uint64_t flow, const char *text) {
   const struct adit_tunnel *tunnel = user;
-  tunnel->log(tunnel->user, (enum adit_tunnel_level)level, flow, text);
+  if ((int)level <= atomic_load(&tunnel->log_level))
+    tunnel->fixed.log(tunnel->fixed.user, (enum adit_tunnel_level)level, flow, text);
 }
 
 struct adit_log adit_tunnel_log(struct adit_tunnel *tunnel) {
-  return (struct adit_log){.write = tunnel->log ? pass_message : NULL, .user = tunnel, .level = tunnel->log_level};
+  return (struct adit_log){.write = tunnel->fixed.log ? pass_message : NULL, .user = tunnel, .level = ADIT_LOG_DEBUG};
 }
 
 /* In the first worker's thread. */
 static void tell_ready(void *user) {
   const struct adit_tunnel *tunnel = user;
-  tunnel->ready(tunnel->user);
+  tunnel->fixed.ready(tunnel->fixed.user);
 }
 
 /* In the last worker's thread. */
 static void tell_stopped(void *user, int error) {
   const struct adit_tunnel *tunnel = user;
-  if (tunnel->stopped) tunnel->stopped(tunnel->user, error);
+  if (tunnel->fixed.stopped) tunnel->fixed.stopped(tunnel->fixed.user, error);
 }
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
@@ -67,16 +71,23 @@ static int explain_start(char *reason, unsigned workers, int error) {
 }
 
 static int make_workers(struct adit_tunnel *tunnel, char *reason) {
-  const struct adit_runtime_options options = {
+  const struct adit_stack_options stack = {
+      .mtu = tunnel->fixed.mtu,
+      .answer = tunnel->fixed.answers ? tunnel->fixed.answer : NULL,
+      .answers = tunnel->fixed.answers,
+      .budget_bytes = tunnel->fixed.memory_bytes,
+  };
+  struct adit_runtime_options options = {
       .devices = tunnel->device,
       .workers = tunnel->devices,
-      .stack = &tunnel->stack,
+      .stack = &stack,
       .application = &adit_relay_application,
       .user = &tunnel->relay,
       .log = adit_tunnel_log(tunnel),
       .ended = tell_stopped,
       .ended_user = tunnel,
   };
+  options.log.level = (enum adit_log_level)atomic_load(&tunnel->log_level);
   int error = adit_runtime_new(&options, &tunnel->runtime);
   return error ? explain_start(reason, tunnel->devices, error) : 0;
 }
@@ -85,8 +96,36 @@ static int start_workers(struct adit_tunnel *tunnel, char *reason) {
   int error = adit_runtime_start(tunnel->runtime);
   if (error) return explain_start(reason, tunnel->devices, error);
   tunnel->ready_message = (struct adit_message){.run = tell_ready, .user = tunnel};
-  if (tunnel->ready) (void)adit_worker_post(adit_runtime_worker(tunnel->runtime, 0), &tunnel->ready_message);
+  if (tunnel->fixed.ready) (void)adit_worker_post(adit_runtime_worker(tunnel->runtime, 0), &tunnel->ready_message);
   return 0;
+}
+
+/* All but devices and workers. NULL without memory. */
+static struct adit_tunnel *new_tunnel(const struct adit_tunnel_options *options) {
+  struct adit_tunnel *made = calloc(1, sizeof *made);
+  if (!made) return NULL;
+  if (pthread_mutex_init(&made->join, NULL) != 0) goto no_join;
+  if (pthread_mutex_init(&made->reloading, NULL) != 0) goto no_reloading;
+  atomic_init(&made->log_level, (int)options->log_level);
+  if (adit_tunnel_fix(made, options) == 0) return made;
+  adit_tunnel_unfix(made);
+  pthread_mutex_destroy(&made->reloading);
+no_reloading:
+  pthread_mutex_destroy(&made->join);
+no_join:
+  free(made);
+  return NULL;
+}
+
+static void free_tunnel(struct adit_tunnel *tunnel) {
+  adit_fake_names_free(tunnel->names);
+  adit_own_free(tunnel->own);
+  free(tunnel->dns_cache);
+  adit_upstream_clear(&tunnel->relay.upstream);
+  adit_tunnel_unfix(tunnel);
+  pthread_mutex_destroy(&tunnel->reloading);
+  pthread_mutex_destroy(&tunnel->join);
+  free(tunnel);
 }
 
 int adit_tunnel_start(const struct adit_tunnel_options *options, struct adit_tunnel **tunnel, char *reason) {
@@ -95,20 +134,12 @@ int adit_tunnel_start(const struct adit_tunnel_options *options, struct adit_tun
                                "size: the options are not those of this library; set it to sizeof(struct "
                                "adit_tunnel_options), and build against the header of this version");
   *tunnel = NULL;
-  struct adit_tunnel *made = calloc(1, sizeof *made);
-  int error = made ? -pthread_mutex_init(&made->join, NULL) : -ENOMEM;
-  if (error) {
+  struct adit_tunnel *made = new_tunnel(options);
+  if (!made) {
     adit_tunnel_close_fds(options);
-    free(made);
-    return adit_tunnel_explain(reason, error, "out of memory");
+    return adit_tunnel_explain(reason, -ENOMEM, "out of memory");
   }
-  made->log = options->log;
-  made->log_level = (enum adit_log_level)options->log_level;
-  made->ready = options->ready;
-  made->stopped = options->stopped;
-  made->user = options->user;
-
-  error = adit_tunnel_plan(made, options, reason);
+  int error = adit_tunnel_plan(made, options, &made->relay, reason);
   if (error) {
     adit_tunnel_close_fds(options);
     goto no_plan;
@@ -118,9 +149,10 @@ int adit_tunnel_start(const struct adit_tunnel_options *options, struct adit_tun
   error = make_workers(made, reason);
   if (error) goto no_workers;
   *tunnel = made;
-  error = adit_tunnel_plan_names(made, reason);
+  error = adit_tunnel_plan_names(made, &made->relay, options->dns_cache, reason);
   if (!error) error = start_workers(made, reason);
   if (error) goto not_started;
+  made->relay.interface = NULL; /* the workers have copies */
   return 0;
 
 not_started:
@@ -130,9 +162,7 @@ no_workers:
   adit_tunnel_close(made);
 no_device:
 no_plan:
-  adit_tunnel_unplan(made);
-  pthread_mutex_destroy(&made->join);
-  free(made);
+  free_tunnel(made);
   return error;
 }
 
@@ -159,9 +189,7 @@ void adit_tunnel_free(struct adit_tunnel *tunnel) {
   (void)adit_tunnel_wait(tunnel);
   adit_runtime_free(tunnel->runtime);
   adit_tunnel_close(tunnel);
-  adit_tunnel_unplan(tunnel);
-  pthread_mutex_destroy(&tunnel->join);
-  free(tunnel);
+  free_tunnel(tunnel);
 }
 
 const char *adit_tunnel_device(const struct adit_tunnel *tunnel) {

@@ -1,38 +1,22 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 The adit authors
 #
-# report.py PLAN RESULTS BEFORE AFTER [JSON]: what run.sh has measured, as a table; exit status 1 when something is badly wrong.
+# What bench.py has measured: medians, ratios, tables, goals, JSON, and the comparison with recorded figures.
 #
-# PLAN: one line of facts as JSON, the cases, an empty line, the goals. RESULTS: one JSON object a line and measurement.
-# BEFORE and AFTER: [ticks that the hypervisor gave to others, all ticks], around the measuring.
-# A ratio is the median of the ratios of each round, for what else the machine does changes from round to round.
+# A ratio is the median of the ratios within each round, for what else the machine does changes from round to round.
 import json
+import os
 import statistics
 import sys
+from dataclasses import dataclass
 
-BASELINES = ("veth", "plain")
+import cases as table
+import plot
+
 STOLEN = 0.05  # of the CPU time, by the hypervisor: above that the numbers are those of another machine
-FAR_OFF = 2  # a goal missed by this factor is a failure
-
-
-def read_plan(path):
-    with open(path) as file:
-        facts = json.loads(file.readline())
-        cases, goals = file.read().strip("\n").split("\n\n")
-    cases = [dict(zip(("name", "what", "unit", "key", "peers", "command"), row.split("|"))) for row in cases.split("\n")]
-    goals = [dict(zip(("case", "peer", "goal"), row.split("|"))) for row in goals.split("\n")]
-    return facts, cases, goals
-
-
-def read_results(path):
-    """{case: {peer: [measurement of round 1, ...]}}"""
-    found = {}
-    with open(path) as file:
-        for line in file:
-            one = json.loads(line)
-            found.setdefault(one["case"], {}).setdefault(one["peer"], []).append(one)
-    return found
+HALF = 0.5
+TRIES = 4  # what else runs on a machine can halve a figure, and does not stay; what adit has become does
+PAUSE = 5  # seconds between them
 
 
 def median(values):
@@ -40,147 +24,199 @@ def median(values):
     return statistics.median(values) if values else None
 
 
-def value_of(one, key):
-    return one["load"][key] if one["load"] else None
+def key_of(case, key):
+    return case.key if key == "value" else key
 
 
-def ratio_of(rounds, other, key):
-    pairs = [(value_of(a, key), value_of(b, key)) for a, b in zip(rounds, other)]
-    return median(a / b for a, b in pairs if a is not None and b)
+def ratio(case, by_contestant, who, of, key="value"):
+    """Median of the rounds' ratios, None when either is missing."""
+    name = key_of(case, key)
+    pairs = zip(by_contestant.get(who, []), by_contestant.get(of, []))
+    return median(a[name] / b[name] for a, b in pairs if a.get(name) is not None and b.get(name))
 
 
-def grown(one, index):
-    return one["after"][index] - one["before"][index]
+def figure(case, by_contestant, who, key="value"):
+    return median(answer.get(key_of(case, key)) for answer in by_contestant.get(who, []))
 
 
-def cost_of(one, ticks):
-    """CPU seconds of the peer's process, a GB of payload or 1000 of whatever the client counted."""
-    load = one["load"]
-    if not load:
-        return None
-    amount = load.get("bytes", 0) / 1e9 or (load.get("connections") or load.get("answered") or load.get("echoed", 0)) / 1e3
-    return grown(one, 0) / ticks / amount if amount else None
-
-
-def packet_of(one):
-    """Bytes a packet, in the direction with more bytes."""
-    if not one["load"]:
-        return None
-    _, packets, size = max((grown(one, i + 1), grown(one, i), grown(one, i + 1)) for i in (1, 3))
-    return size / packets if packets else None
-
-
-def rate_of(one):
-    """Packets a second, both directions."""
-    if not one["load"] or "seconds" not in one["load"]:
-        return None
-    return (grown(one, 1) + grown(one, 3)) / one["load"]["seconds"]
-
-
-def retransmitted(rounds):
-    return sum(one["load"].get("retransmitted", 0) for one in rounds if one["load"])
-
-
-def lost(rounds):
-    """Connections that failed and echoes that did not come back. What is missing here is missing from the rates, too."""
-    loads = [one["load"] for one in rounds if one["load"]]
-    return sum(load.get("failed", 0) + load.get("lost", 0) + load.get("sent", 0) - load.get("echoed", 0) for load in loads)
-
-
-def summary(case, measured, facts):
-    """Everything about a case: medians by peer."""
-    key = case["key"]
-    peers = {}
-    for peer, rounds in measured.items():
-        peers[peer] = {
-            "value": median(value_of(one, key) for one in rounds),
-            "rounds": [value_of(one, key) for one in rounds],
-            "failed": sum(one["load"] is None for one in rounds),
-            "cpu_s_per_GB_or_1000": median(cost_of(one, facts["ticks"]) for one in rounds) if peer != "veth" else None,
-            "bytes_per_packet": median(packet_of(one) for one in rounds),
-            "packets_per_s": median(rate_of(one) for one in rounds),
-            "retransmitted_by_client": retransmitted(rounds),
-            "lost": lost(rounds),
-            "ratio": {other: ratio_of(rounds, measured[other], key) for other in BASELINES if other in measured and other != peer},
-            "loads": [one["load"] for one in rounds],
+def summary(case, measured):
+    """Everything about a case, for the tables and the JSON."""
+    found = {}
+    for who, answers in measured.items():
+        found[who] = {
+            "value": figure(case, measured, who),
+            "ratio": ratio(case, measured, who, case.base) if case.base and who != case.base else None,
+            "cpu_s_per_gb": figure(case, measured, who, "cpu_s_per_gb"),
+            "p50_us": figure(case, measured, who, "p50_us"),
+            "p99_us": figure(case, measured, who, "p99_us"),
+            "errors": [answer["error"] for answer in answers if "error" in answer],
+            "answers": answers,
         }
-    return {"name": case["name"], "what": case["what"], "unit": case["unit"], "peers": peers}
+    return {"name": case.name, "what": case.what, "section": case.section, "unit": case.unit, "less_is_better": case.less,
+            "mtu": case.mtu, "contestants": found}  # fmt: skip
 
 
-def judge(goal, one):
-    """(what is wanted and found, how many times better than wanted; None when it was not measured)"""
-    found = one["peers"][goal["peer"]]
-    words = goal["goal"].split()
-    if words[0] == "at-most":
-        text, limit, value = "%s in at most %s %s" % (one["what"], words[1], one["unit"]), float(words[1]), found["value"]
-        return text, value, limit / value if value else None
-    limit, value = float(words[2]), found["ratio"].get(words[1])
-    return "%s: at least %s x %s" % (one["what"], words[2], words[1]), value, value / limit if value is not None else None
+# ---- recorded figures ------------------------------------------------------------------------------------------------
 
 
-def show(value, digits=3):
+@dataclass(frozen=True)
+class Worse:
+    case: str
+    who: str
+    recorded: float
+    found: object  # None = it failed
+
+
+def goodness(case, measured, who):
+    """More is better, and comparable from machine to machine as far as that goes: a ratio, or an amount of memory."""
+    value = ratio(case, measured, who, case.base) if case.base else figure(case, measured, who)
+    if value is None:
+        return None
+    return (1 / value if value > 0 else float("inf")) if case.less else value
+
+
+def recordable(results):
+    for case in table.CASES:
+        for who in results.get(case.name, {}):
+            if who != case.base and who in case.who:
+                yield case, who
+
+
+def regressions(options, results):
+    if not options.against:
+        return []
+    with open(options.against) as file:
+        recorded = json.load(file)["figures"]
+    worse = []
+    for case, who in recordable(results):
+        least = recorded.get(case.name, {}).get(who)
+        found = goodness(case, results[case.name], who)
+        if least is not None and (found is None or found < HALF * least):
+            worse.append(Worse(case.name, who, least, found))
+    return worse
+
+
+def failing(options, results):
+    """Cases that --against compares and in which one of ours answered with an error."""
+    if not options.against:
+        return set()
+    return {case.name for case, who in recordable(results) if any("error" in answer for answer in results[case.name][who])}
+
+
+def record(options, results, facts):
+    """What stood there before stays where it was worse: on a busy machine a few runs make a fair record, one does not."""
+    figures = {}
+    if os.path.exists(options.record):
+        with open(options.record) as file:
+            figures = json.load(file)["figures"]
+    for case, who in recordable(results):
+        value = goodness(case, results[case.name], who)
+        if value is not None:
+            before = figures.setdefault(case.name, {}).get(who, value)
+            figures[case.name][who] = float("%.4g" % min(value, before))
+    with open(options.record, "w") as file:
+        json.dump({"what": "ratios to the baseline, inverted where less is better; 1/bytes for memory; written by --record",
+                   "kernel": facts["kernel"], "cpus": facts["cpus"], "figures": figures}, file, indent=1)  # fmt: skip
+        file.write("\n")
+
+
+# ---- goals -----------------------------------------------------------------------------------------------------------
+
+
+def judge(goal, results):
+    """(found, "reached", "missed" or "not measured")"""
+    case = next(case for case in table.CASES if case.name == goal.case)
+    measured = results.get(goal.case, {})
+    found = ratio(case, measured, goal.who, goal.of, goal.key) if goal.of else figure(case, measured, goal.who, goal.key)
+    if found is None:
+        return None, "not measured"
+    return found, "reached" if (found >= goal.limit if goal.least else found <= goal.limit) else "missed"
+
+
+# ---- text ------------------------------------------------------------------------------------------------------------
+
+
+def show(value):
     if value is None:
         return "-"
-    if value >= 10 ** (digits - 1):
+    if value >= 100:
         return "%.0f" % value
-    return "%.*g" % (digits, value)
+    return "%.3g" % value
 
 
-def print_table(summaries):
-    names = [peer for one in summaries for peer in one["peers"]]
-    names = list(dict.fromkeys(names))
-    head = ["", "unit"] + names + ["adit/" + other for other in BASELINES] + ["CPU s", "B/packet", "packets/s", "retrans", "lost"]
-    rows = [head]
-    for one in summaries:
-        adit = one["peers"].get("adit", {"ratio": {}})
-        rows.append(
-            [one["what"], one["unit"]]
-            + [show(one["peers"][name]["value"]) if name in one["peers"] else "" for name in names]
-            + [show(adit["ratio"][other]) if other in adit["ratio"] else "" for other in BASELINES]
-            + [show(adit.get(key)) for key in ("cpu_s_per_GB_or_1000", "bytes_per_packet", "packets_per_s", "retransmitted_by_client", "lost")]
-        )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))).rstrip())
+def columns(section):
+    """Names of the contestants that any case of the section has, and which columns each gets."""
+    names = list(dict.fromkeys(who for one in section for who in one["contestants"]))
+    parts = {}
+    for name in names:
+        found = [one["contestants"][name] for one in section if name in one["contestants"]]
+        parts[name] = [("value", "")]
+        if any(one["ratio"] is not None for one in found):
+            parts[name].append(("ratio", "x"))
+        if any(one["cpu_s_per_gb"] is not None for one in found) and section[0]["section"] != "UDP":
+            parts[name].append(("cpu_s_per_gb", "s/GB"))
+        if section[0]["section"] in ("Connections", "Echo", "1 and 2 queues") and any(one["p99_us"] is not None for one in found):
+            parts[name].append(("p99_us", "p99 us"))
+    return parts
 
 
-def main():
-    facts, cases, goals = read_plan(sys.argv[1])
-    before, after = json.loads(sys.argv[3]), json.loads(sys.argv[4])
-    facts["stolen"] = (after[0] - before[0]) / max(after[1] - before[1], 1)
-    results = read_results(sys.argv[2])
-    summaries = [summary(case, results[case["name"]], facts) for case in cases if case["name"] in results]
-    print("Linux %(kernel)s, %(cpus)s CPUs, load average %(load_average)s before; %(rounds)s rounds of %(seconds)s s, %(congestion)s" % facts)
-    print("CPU: of the adit process alone, a GB of payload, or 1000 connections or packets; retrans: by the client to adit; lost: connections and echoes of adit\n")
-    print_table(summaries)
+def print_section(section):
+    parts = columns(section)
+    head = ["", "unit"]
+    rows = []
+    for name, keys in parts.items():
+        head += [name] + [label for _, label in keys[1:]]
+    for one in section:
+        row = [one["what"], one["unit"]]
+        for name, keys in parts.items():
+            found = one["contestants"].get(name)
+            row += [show(found[key]) if found else "" for key, _ in keys]
+        rows.append(row)
+    widths = [max(len(row[i]) for row in rows + [head]) for i in range(len(head))]
+    print(section[0]["section"])
+    for row in [head] + rows:
+        print("  " + "  ".join(cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))).rstrip())
     print()
-    print("%.1f %% of the CPU time was stolen by the hypervisor" % (100 * facts["stolen"]))
+
+
+def print_goals(results):
+    judged = []
+    for goal in table.GOALS:
+        found, verdict = judge(goal, results)
+        judged.append({"goal": goal.what, "limit": goal.limit, "at": "least" if goal.least else "most", "found": found, "verdict": verdict})
+        if goal.case in results and not (found is None and goal.of and goal.of not in results[goal.case]):
+            print("%-12s %-58s %8s, at %s %s" % (verdict, goal.what, show(found), "least" if goal.least else "most", show(goal.limit)))
+    return judged
+
+
+def everything(options, results, facts, worse):
+    """Print all, write the files. Returns the exit status."""
+    summaries = [summary(case, results[case.name]) for case in table.CASES if case.name in results]
+    ours = {one for case in table.CASES for one in case.who}
+    print("Linux %(kernel)s, %(cpus)s CPUs (%(cpu)s), load average %(load_average).2f before; %(rounds)s rounds of %(seconds)s s" % facts)
+    print("x: of the baseline (veth; for costs of the least number of flows); s/GB: CPU seconds of the process alone, a GB of payload\n")
+    for name in dict.fromkeys(one["section"] for one in summaries):
+        print_section([one for one in summaries if one["section"] == name])
+    judged = print_goals(results)
+    print("\n%.1f %% of the CPU time was stolen by the hypervisor" % (100 * facts["stolen"]))
     if facts["stolen"] > STOLEN:
         print("WARNING  that is too much: take none of these numbers for what this machine can do")
-
     bad = 0
-    judged = []
-    by_name = {one["name"]: one for one in summaries}
-    for goal in goals:
-        if goal["case"] not in by_name:
-            continue
-        text, value, margin = judge(goal, by_name[goal["case"]])
-        verdict = "failed" if margin is None else "reached" if margin >= 1 else "missed" if margin >= 1 / FAR_OFF else "FAR OFF"
-        bad += verdict in ("failed", "FAR OFF")
-        judged.append({"goal": text, "found": value, "verdict": verdict})
-        print("%-8s %s: %s" % (verdict, text, show(value)))
     for one in summaries:
-        for peer, found in one["peers"].items():
-            if found["failed"]:
-                bad += 1
-                print("FAILED   %s against %s in %d rounds" % (one["what"], peer, found["failed"]))
-    if len(sys.argv) > 5 and sys.argv[5]:
-        with open(sys.argv[5], "w") as file:
+        for who, found in one["contestants"].items():
+            if found["errors"]:
+                bad += who in ours
+                print("FAILED   %s, %s, %d times: %s" % (one["name"], who, len(found["errors"]), found["errors"][0]))
+    for one in worse:
+        bad += 1
+        print("WORSE    %s, %s: %s, recorded %s" % (one.case, one.who, show(one.found), show(one.recorded)))
+    if options.json:
+        with open(options.json, "w") as file:
             json.dump({"facts": facts, "cases": summaries, "goals": judged}, file, indent=1)
             file.write("\n")
+    if options.record:
+        record(options, results, facts)
+    if options.plot:
+        plot.draw(summaries, facts, options.plot)
     sys.stdout.flush()
     return 1 if bad else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

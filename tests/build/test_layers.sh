@@ -38,7 +38,7 @@ src/stack/stack.c|#include "device/device.h"|not device
 src/stack/stack.c|  #  include <time.h>|reads no clock
 src/relay/relay.c|#include "lwip/tcp.h"|not lwip
 src/relay/relay.c|#include <lwip/tcp.h>|not lwip
-src/cli/cli.c|#include "device/device.h"|not device
+src/cli/cli.c|#include "stack/stack.h"|not stack
 src/runtime/runtime.c|#include "cli/cli.h"|not cli
 src/relay/relay.c|#include "tunnel/tunnel.h"|not tunnel
 src/tunnel/tunnel.c|#include "host/host.h"|not host

@@ -51,6 +51,15 @@ check_status "a suite that dies" 1
 check_equal "a suite that dies: last line" "0 passed, 1 failed" "$(last)"
 
 only
+suite 01-long 'echo "long: ${ADIT_TEST_LONG:-no}"; count 1 0'
+suite 02-other 'echo other ran; count 1 0'
+go
+check_says "not long" "long: no"
+run env -u CI ADIT_SUITES="$WORK/suites" "$TOP/tests/run.sh" --long long
+check_says "long" "long: 1"
+check_equal "long, one suite: last line" "1 passed, 0 failed" "$(last)"
+
+only
 suite 01-empty 'exit 0'
 go
 check_status "a suite that runs nothing" 1
@@ -58,14 +67,14 @@ check_says "a suite that runs nothing" "FAILED (it ran nothing)"
 
 # A folder of scripts: good, bad, left out, one that never ends, one whose child left a sanitizer's report.
 only
-suite 01-scripts 'export SCRIPT_SECONDS=1' "scripts 2 $WORK/scripts"
-mkdir "$WORK/scripts"
-echo 'exit 0' >"$WORK/scripts/test_a.sh"
-echo 'echo the reason; exit 1' >"$WORK/scripts/test_b.sh"
-echo 'echo no tool; exit 77' >"$WORK/scripts/test_c.sh"
-echo 'exec sleep 60' >"$WORK/scripts/test_d.sh"
+suite 01-scripts 'export SCRIPT_SECONDS=1' "scripts 2 $WORK/folder"
+mkdir "$WORK/folder"
+echo 'exit 0' >"$WORK/folder/test_a.sh"
+echo 'echo the reason; exit 1' >"$WORK/folder/test_b.sh"
+echo 'echo no tool; exit 77' >"$WORK/folder/test_c.sh"
+echo 'exec sleep 60' >"$WORK/folder/test_d.sh"
 # shellcheck disable=SC2016 # expanded by the script
-echo 'path=${ASAN_OPTIONS#log_path=}; echo leaked >"${path%%:*}.1"; exit 0' >"$WORK/scripts/test_e.sh"
+echo 'path=${ASAN_OPTIONS#log_path=}; echo leaked >"${path%%:*}.1"; exit 0' >"$WORK/folder/test_e.sh"
 go
 check_status "scripts" 1
 check_equal "scripts: last line" "1 passed, 3 failed, 1 skipped" "$(last)"
@@ -93,4 +102,24 @@ Test Passed.
 Test Passed.
 LOG
 check_equal "numbers in a log of ctest" "6 2 1" "$(count_log "$WORK/log")"
+
+# Scripts that fail: what they said is in the last lines. Under CI=true they run once more, and who passes then is named.
+mkdir "$WORK/other"
+echo 'echo "a reason"; exit 1' >"$WORK/other/test_bad.sh"
+echo "echo \"at first\"; test -e '$WORK/been' || { touch '$WORK/been'; exit 1; }" >"$WORK/other/test_now_and_then.sh"
+echo 'echo silent' >"$WORK/other/test_good.sh"
+only
+suite 01-scripts "scripts 2 '$WORK/other'"
+go
+check_status "scripts" 1
+check_equal "scripts: last line" "1 passed, 2 failed" "$(last)"
+check_says "scripts: who failed" "scripts, failed: test_bad"
+check_says "scripts: nobody is asked twice" "scripts, failed: test_now_and_then"
+check_equal "scripts: why, below" 2 "$(printf '%s' "$OUT" | grep -c '^    a reason')"
+rm "$WORK/been"
+go CI=true
+check_status "scripts under CI" 1
+check_equal "scripts under CI: last line" "2 passed, 1 failed" "$(last)"
+check_says "scripts under CI: who failed twice" "scripts, failed: test_bad"
+check_says "scripts under CI: who failed once" "scripts, unsteady: test_now_and_then"
 finish

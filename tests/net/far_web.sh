@@ -13,6 +13,7 @@
 # This namespace is the client's machine. Its routing table has no way to v4.test, v6.test and the name server: what
 # gets there went through adit, whose own sockets are told by their mark and have a table with the way.
 # shellcheck shell=bash
+. "$(dirname "$0")/far_config.sh"
 
 OBJECTS=100
 WEB=$WORK/web              # what nginx serves
@@ -81,20 +82,12 @@ far_servers() {
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=far.test \
     -addext subjectAltName=DNS:v4.test,DNS:v6.test,DNS:far.test -keyout "$WORK/key.pem" -out "$CA" 2>"$WORK/openssl.err"
   cat >"$WORK/nginx.conf" <<NGINX
-user root;
-daemon off;
-pid $WORK/nginx/pid;
-error_log $WORK/nginx/error.log;
-events { worker_connections 1024; }
+$(nginx_main)
 http {
   log_format line '\$host \$server_protocol \$status \$uri \$connection';
   access_log $ACCESS line;
   types { text/html html; image/svg+xml svg; }
-  client_body_temp_path $WORK/nginx/body;
-  proxy_temp_path $WORK/nginx/proxy;
-  fastcgi_temp_path $WORK/nginx/fastcgi;
-  uwsgi_temp_path $WORK/nginx/uwsgi;
-  scgi_temp_path $WORK/nginx/scgi;
+$(nginx_paths)
   server {
     listen [::]:80 ipv6only=off;
     listen [::]:443 ssl http2 ipv6only=off;
@@ -122,9 +115,10 @@ far_web() {
   need nginx openssl dnsmasq dig microsocks tinyproxy nc python3 curl
   far_links
   far_pages
-  far_servers
-  echo 'nameserver 203.0.113.53' >"$WORK/resolv.conf"
+  echo 'nameserver 203.0.113.53' >"$WORK/resolv.conf" # before the servers start: the proxies ask there too
+  chmod 644 "$WORK/resolv.conf"
   mount --bind "$WORK/resolv.conf" "$(readlink -f /etc/resolv.conf)"
+  far_servers
   run curl -gsS --max-time 5 http://203.0.113.1/
   check_status 7 'without adit there is no way out over IPv4'
   run curl -gsS --max-time 5 'http://[2001:db8::1]/'

@@ -84,7 +84,9 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-mkdir -p /run/netns && mount -t tmpfs none /run/netns && mount --make-private /run/netns
+for folder in /run/netns /run/adit; do # the latter is where control sockets are
+  mkdir -p $folder && mount -t tmpfs -o mode=700 none $folder && mount --make-private $folder
+done
 ip link set lo up
 
 # fail TEXT...: end the test.

@@ -9,7 +9,7 @@
 # server and the web server. What is routed into the device is 9.9.9.9 and its like, and the addresses of --dns fake.
 set -eu
 . "$(dirname "$0")/lib.sh"
-need dig dnsmasq unbound microsocks curl python3 tcpdump getent
+need dig dnsmasq unbound microsocks tinyproxy socat curl python3 tcpdump getent
 
 FAR4=10.77.0.2
 FAR6=fd77::2
@@ -340,11 +340,82 @@ check_equal 'fake, direct: curl' 'a page from far' "$(client curl -sS --fail --m
 check_contains 'fake, direct: the name is looked up outside' 'A? www.example.' "$(cat "$(out_of tap)")"
 check_equal 'fake, direct: and remembered' "$(grep -c ' A? www.example\.' "$(out_of tap)")" \
   "$(get www.example >/dev/null; grep -c ' A? www.example\.' "$(out_of tap)")"
+# Datagrams to a name: it is looked up, and answers come from the address that the client knows.
+start_in far echo4 socat "UDP4-LISTEN:7,bind=$FAR4,fork" PIPE
+start_in far echo6 socat "UDP6-LISTEN:7,bind=[$FAR6],fork" PIPE
+for type in 4 6; do
+  wait_for 10 "the echo server over IPv$type" in_ns far sh -c "ss -Hlun$type sport = :7 | grep -q ."
+  check_equal "fake, direct: UDP to a name, over IPv$type" 'to and fro' \
+    "$(printf 'to and fro' | client socat -t 5 -T 5 - "UDP$type:www.example:7")"
+done
+check_contains 'fake, direct: UDP, a server asked by its name' 'status: NOERROR' \
+  "$(client dig +tries=1 +time=5 -p 5353 @v4.example n1.example)"
+cat >"$WORK/closed.py" <<'PYTHON'
+import socket, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(5)
+sock.connect((sys.argv[1], 7))
+sock.send(b"anybody?")
+try:
+    print(sock.recv(100))
+except OSError as error:
+    print(type(error).__name__)
+PYTHON
+run python3 "$WORK/closed.py" "$(short @$ANYBODY nothing.example)"
+check_equal 'fake, direct: UDP to a name that does not exist is refused' ConnectionRefusedError "$OUT$ERR"
 no_page nothing.example
 check_match 'fake, direct: a name that does not exist cannot be connected to' "[Cc]ould.?n.t connect" "$ERR"
 check_equal 'fake, direct: and the client learns it soon' yes "$([ $TOOK_MS -lt 3000 ] && echo yes || echo "$TOOK_MS ms")"
 stop tap
 stop direct
+
+# ---- fake, and --route of something else: the made-up addresses are captured by themselves ----
+start routed "$ADIT" proxy --dev adit0 --upstream socks5://$FAR4:1080 --dns fake --route $ANYBODY/32
+wait_for 10 'adit proxy is ready' file_has "$(out_of routed)" '^Ready'
+routed() { ip route get "$1" 2>/dev/null | sed -n 's/.* dev \([a-z0-9]*\).*/\1/p'; }
+check_equal 'fake, --route: IPv4' adit0 "$(routed 198.19.1.2)"
+check_equal 'fake, --route: IPv6' adit0 "$(routed fd00:198:18::1)"
+check_equal 'fake, --route: beyond the network' '' "$(routed 198.20.0.1)"
+check_equal 'fake, --route: a page by name' 'a page from far' "$(get www.example)"
+check_equal 'fake, --route: a page by name, over IPv6' 'a page from far' "$(client curl -6 -sS --fail --max-time 20 http://v6.example/)"
+stop routed
+check_status 0 'fake, --route: ends in order'
+check_equal 'fake, --route: no rule is left' '' "$(ip rule | grep -v -e local -e main -e default || true)"
+# A device that is too narrow for IPv6 gets the addresses of IPv4 alone.
+start narrow "$ADIT" proxy --dev adit0 --mtu 1000 --upstream socks5://$FAR4:1080 --dns fake --route $ANYBODY/32
+wait_for 10 'adit proxy is ready' file_has "$(out_of narrow)" '^Ready'
+check_equal 'fake, --route, a narrow device: a page by name' 'a page from far' "$(get www.example)"
+stop narrow
+
+# ---- forward through http: the server is asked through CONNECT ----
+cat >"$WORK/tinyproxy.conf" <<TINY
+Port 8080
+Listen $FAR4
+Timeout 60
+MaxClients 100
+Allow 10.77.0.0/24
+TINY
+start_in far tinyproxy tinyproxy -d -c "$WORK/tinyproxy.conf"
+wait_for 10 'tinyproxy answers' port_answers $FAR4 8080
+proxy http --upstream http://$FAR4:8080 --dns forward:127.0.0.1
+check_equal 'http: a server that only the proxy reaches' $FAR4 "$(short @$ANYBODY www.example)"
+start tap_http tcpdump -l -n -i near0 '(port 53 or port 8080) and (tcp or udp)'
+wait_for 10 'tcpdump listens' file_has "$(err_of tap_http)" 'listening on'
+check_equal 'http: over UDP' $FAR6 "$(short @$ANYBODY www.example AAAA)"
+check_equal 'http: over UDP and IPv6' '"hello"' "$(short @2620:fe::9 text.example TXT)"
+check_equal 'http: over TCP' $FAR4 "$(short +tcp @$ANYBODY www.example)"
+check_equal 'http: over TCP and IPv6' www.example. "$(short +tcp @2620:fe::9 -x $FAR4)"
+check_equal 'http: what is too long for a datagram' 60 "$(short +bufsize=512 @$ANYBODY many.example | wc -l)"
+check_contains 'http: a name that does not exist' 'status: NXDOMAIN' "$(ask @$ANYBODY nothing.example)"
+stop tap_http
+check_equal 'http: nothing on port 53' '' "$(grep '\.53[: ]' "$(out_of tap_http)" || true)"
+check_equal 'http: all over the connection of the first question' 0 "$(grep -c 'Flags \[S\]' "$(out_of tap_http)" || true)"
+check_match 'http: the questions were seen on the way to the proxy' '\.8080: ' "$(cat "$(out_of tap_http)")"
+run dig +tries=1 +time=3 -p 5353 @$ANYBODY www.example
+check_contains 'http: other datagrams are refused' refused "$OUT"
+check_equal 'http: a web page' 'a page from far' "$(curl -sS --fail --max-time 20 --proxy '' http://$FAR4/)"
+stop http
+check_status 0 'http: ends in order'
 
 # ---- off: as any other datagram and connection ----
 in_ns far ip addr add $ANYBODY/32 dev lo

@@ -10,6 +10,7 @@
 # 2001:db8:1::1.
 set -eu
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/far_config.sh"
 need dig dnsmasq socat nc iperf3 ping traceroute python3 danted microsocks
 
 FAR4=203.0.113.1
@@ -133,20 +134,8 @@ globals()[sys.argv[1]](*sys.argv[2:])
 PYTHON
 client() { python3 "$WORK/client.py" "$@"; }
 
-cat >"$WORK/dante.conf" <<DANTE
-logoutput: $WORK/dante.log
-internal: 10.9.0.2 port = 1082
-internal: fd09::2 port = 1082
-external: far
-external: lo
-external.rotation: route
-socksmethod: none
-clientmethod: none
-user.privileged: root
-user.unprivileged: root
-client pass { from: 0/0 to: 0/0 }
-socks pass { from: 0/0 to: 0/0 command: bind connect udpassociate bindreply udpreply }
-DANTE
+dante_config "$WORK/dante.log" 'from: 0/0 to: 0/0 command: bind connect udpassociate bindreply udpreply' \
+  >"$WORK/dante.conf"
 
 start_in outside servers python3 "$WORK/servers.py"
 start_in outside names dnsmasq --keep-in-foreground --no-resolv --no-hosts --user=root --pid-file= --bind-interfaces \
@@ -309,6 +298,8 @@ for server in 10.9.0.2 '[fd09::2]'; do
   proxy --upstream "socks5://$server:1082"
   # The header for IPv4 has 10 bytes, that for IPv6 has 22; the server's own receive buffer bounds them as well.
   basics "socks5 $server" 65497 65485
+  # Between two IPv6 addresses there is room for the header and the longest datagram of IPv4.
+  [ $server = 10.9.0.2 ] || check_equal "socks5 $server: 65507 bytes" all "$(client sizes $FAR4 65507)"
   loss=$(lost)
   check_match "socks5 $server: iperf3 -u ($loss %)" '^[0-9]+$' "$loss"
   check_command "socks5 $server: a ping is answered here" ping -n -c 1 -W 2 203.0.113.99

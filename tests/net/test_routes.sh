@@ -162,8 +162,8 @@ check_equal 'the mark is chosen' v0 "$(ip route get $FAR4 mark 77 | sed -n 's/.*
 reaches 'a single network' $FAR4
 check_equal 'a program may ask for another interface' 'hello from far away' \
   "$(curl -sS --fail --max-time 10 --interface v0 http://$FAR4:8000/)"
-stop proxy HUP
-check_status 0 'a hangup ends it in order'
+stop proxy INT
+check_status 0 'an interrupt ends it in order'
 check_equal 'the routing is as before' "$before" "$(routing)"
 
 # ---- killed: open as before; cleanup says what it removes ----

@@ -48,7 +48,7 @@ ping_all() {
   for host in $V4 $V6; do
     check_command "$1: ping $host" ping -n -c 3 -i 0.01 -W 2 "$host"
     check_contains "$1: ping $host: every one" '3 received' "$OUT"
-    check_command "$1: ping $host with 60000 bytes" ping -n -c 2 -i 0.01 -W 3 -s 60000 "$host"
+    check_command "$1: ping $host with 60000 bytes" ping -n -c 2 -i 0.2 -W 3 -s 60000 "$host"
     check_contains "$1: ping $host with 60000 bytes: every one" '2 received' "$OUT"
   done
 }
@@ -136,6 +136,9 @@ done
 # A connection that is open does not keep it from ending; the summary counts; nothing is left.
 start open bash -c "nc -d $V4 19 & trap 'kill \$!; exit 0' TERM; wait"
 wait_for 5 'characters arrive' test -s "$(out_of open)"
+kill -HUP "${PID[tun]}"
+wait_for 5 'SIGHUP is answered in words' file_has "$(err_of tun)" 'SIGHUP: there is nothing to reload'
+ping_all 'after SIGHUP'
 stop tun TERM
 check_status 0 'SIGTERM ends it in order'
 check_match 'the summary counts packets' 'adit serve: [1-9][0-9]* packets' "$OUT"
@@ -143,6 +146,14 @@ check_lacks 'nothing went wrong' 'ERROR' "$ERR"
 wait_for 5 'the device is gone' link_is_gone adit0
 check_equal 'interfaces are as before' "$before" "$(links)"
 stop open
+
+# ---- a network in which nothing is left to answer ----
+serve lonely --dev adit9 --address 10.44.0.1/32 --address 10.45.0.1/24
+check_contains 'a network of the kernel alone: is said' 'in 10.44.0.1/32 nothing is left to answer' "$(cat "$(err_of lonely)")"
+check_contains 'a network of the kernel alone: what to do' '--answer' "$(cat "$(err_of lonely)")"
+check_lacks 'a network with others is fine' '10.45.0' "$(cat "$(err_of lonely)")"
+stop lonely
+check_status 0
 
 # ---- without offload, and with several queues ----
 serve plain --dev adit1 --no-offload

@@ -97,6 +97,8 @@ refuse 2 "adit dump: --swap: unknown option; it belongs to 'adit reflect' (see '
 refuse 2 "adit dump: -z: unknown option (see 'adit dump --help')" dump -z
 refuse 2 "adit dump: --tap=1: --tap takes no argument; leave it out" dump --tap=1
 refuse 2 "adit dump: stray: one argument too many; options begin with -- (see 'adit dump --help')" dump stray
+refuse 2 "adit proxy: --upstream: unknown scheme 'sock5://'; known are direct://, reject://, socks5:// and http://" \
+  proxy --upstream sock5://user:secret@host:1
 refuse 2 "adit replay: IN.pcap is missing; give the capture to replay" replay
 refuse 2 "adit dump: --tap: was settled by whoever opened the device of --fd; leave one of the two out" dump --fd 0 --tap
 
@@ -121,6 +123,11 @@ refuse 1 "adit dump: --bridge br9: there is no such interface; make the bridge f
   dump --tap --bridge br9
 refuse 1 "adit dump: --bridge lo: is an interface but no bridge" dump --tap --bridge lo
 refuse 1 "adit dump: address 127.0.0.1 is already in use on lo; give another --address" dump --address 127.0.0.1/8
+
+refuse 1 "adit proxy: --interface none0: there is no such interface; give one that 'ip link' shows" \
+  proxy --interface none0
+refuse 1 "adit replay: $WORK/none.pcap: cannot be read: No such file or directory; give a file that exists" \
+  replay "$WORK/none.pcap"
 
 # --- a device that another process has, and its addresses
 start holder "$ADIT" dump --dev busy0

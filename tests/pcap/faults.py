@@ -55,7 +55,7 @@ def cut_off(name):
         else:
             check_result(what, 1, result)
             check_contains(what, f"ends early or is damaged after packet {count};", result.err)
-        check_contains(what, f": {count} packets,", result.out)
+        check_contains(what, f": {count} packet{'' if count == 1 else 's'},", result.out)
         until = records[count - 1].stamp if count else 0
         check_equal(f"{what}: the answers until then", packets_before(work("all"), until),
                     packets_before(work("answers"), until))
@@ -241,7 +241,8 @@ def order_while_waiting():
     check_equal("the first half waits half a second", stamp + 10**9 // 2, first.stamp)
     stream = [server.stream() for server in capture.heard(work("answers"))[0].values()]
     check(stream[0].startswith(b"HTTP/1."), "both halves arrive", str(stream))
-    check(not capture.Packet(first.data).options, "both halves arrive in order", capture.lines(work("answers"))[1])
+    sacks = capture.Packet(first.data).options[12:]  # behind the timestamps
+    check(not sacks, "both halves arrive in order", capture.lines(work("answers"))[1])
 
 
 def reseal(data, packet, ack, seq=None, payload=None):

@@ -8,7 +8,6 @@
 #include "support_packet.h"
 #include "support_tun.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -20,23 +19,6 @@
 #include <cmocka.h>
 
 /* ---- the outside: what is open in this process, and sockets of the kernel's -------------------------------------- */
-
-static unsigned entries(const char *path) {
-  unsigned count = 0;
-  DIR *folder = opendir(path);
-  assert_non_null(folder);
-  while (readdir(folder)) count++;
-  closedir(folder);
-  return count;
-}
-
-unsigned support_open_fds(void) {
-  return entries("/proc/self/fd");
-}
-
-unsigned support_threads(void) {
-  return entries("/proc/self/task");
-}
 
 bool support_is_open(int fd) {
   return fcntl(fd, F_GETFD) >= 0;
@@ -75,8 +57,10 @@ static void on_stopped(void *user, int error) {
 
 static int on_protect(void *user, int fd) {
   struct support_bench *bench = user;
-  socklen_t length = sizeof bench->protected_type;
-  assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_TYPE, &bench->protected_type, &length), 0);
+  int type;
+  socklen_t length = sizeof type;
+  assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length), 0);
+  atomic_store(&bench->protected_type, type);
   atomic_fetch_add(&bench->protects, 1);
   return bench->refusal;
 }
@@ -105,6 +89,25 @@ void support_bench_prepare(struct support_bench *bench) {
                                                 .ready = on_ready,
                                                 .stopped = on_stopped,
                                                 .user = bench};
+}
+
+void support_bench_change(struct adit_tunnel_options *options, const struct adit_tunnel_options *by) {
+  if (by->upstream) options->upstream = by->upstream;
+  if (by->fds) options->fds = by->fds;
+  if (by->queues) options->queues = by->queues;
+  if (by->device) options->device = by->device;
+  if (by->mtu) options->mtu = by->mtu;
+  if (by->no_offload) options->no_offload = by->no_offload;
+  if (by->udp) options->udp = by->udp;
+  if (by->dns) options->dns = by->dns;
+  if (by->dns_cache) options->dns_cache = by->dns_cache;
+  if (by->icmp) options->icmp = by->icmp;
+  if (by->interface) options->interface = by->interface;
+  if (by->answer) options->answer = by->answer;
+  if (by->answers) options->answers = by->answers;
+  if (by->memory_bytes) options->memory_bytes = by->memory_bytes;
+  if (by->log_level) options->log_level = by->log_level;
+  if (by->user) options->user = by->user;
 }
 
 void support_bench_start(struct support_bench *bench) {

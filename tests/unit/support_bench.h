@@ -6,6 +6,7 @@
 #ifndef ADIT_TESTS_SUPPORT_BENCH_H
 #define ADIT_TESTS_SUPPORT_BENCH_H
 
+#include "support_process.h"
 #include <adit/tunnel.h>
 #include <poll.h>
 #include <stdatomic.h>
@@ -21,10 +22,6 @@ enum { SUPPORT_PATIENCE_MS = 10000, SUPPORT_TURN_MS = 5 };
     if (waited_ >= SUPPORT_PATIENCE_MS) fail_msg("waited in vain for: %s", #condition);                                \
     poll(NULL, 0, SUPPORT_TURN_MS);                                                                                    \
   }
-
-/** How many entries there are in /proc/self/fd and /proc/self/task. */
-unsigned support_open_fds(void);
-unsigned support_threads(void);
 
 bool support_is_open(int fd);
 
@@ -46,11 +43,14 @@ struct support_bench {
   atomic_int refusal;   /**< what `protect` answers */
   atomic_bool in_order; /**< `ready` came before `stopped` */
   atomic_bool stop_when_ready, stop_when_logging;
-  int protected_type; /**< SO_TYPE of the last socket */
+  atomic_int protected_type; /**< SO_TYPE of the last socket */
 };
 
 /** Everything for a start but what a test is about. */
 void support_bench_prepare(struct support_bench *bench);
+
+/** What is not zero in `by` takes the place of what is in `options`. */
+void support_bench_change(struct adit_tunnel_options *options, const struct adit_tunnel_options *by);
 
 /** Start it; it has to. */
 void support_bench_start(struct support_bench *bench);

@@ -5,8 +5,8 @@
  */
 #include "support_nameserver.h"
 #include "support_packet.h"
+#include "support_process.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -35,24 +35,9 @@ static void on_datagram(void *user, const struct adit_datagram *datagram) {
   adit_dns_datagram(&((struct support_nameserver *)user)->relay, datagram);
 }
 
-static void keep_log(void *user, enum adit_log_level level, uint64_t flow, const char *text) {
-  struct support_nameserver *world = user;
-  (void)flow;
-  if (level > ADIT_LOG_WARNING) return;
-  world->warnings++;
-  snprintf(world->said, sizeof world->said, "%s", text);
-}
-
-static void on_event(void *user, struct adit_watch *watch, uint32_t events) {
-  struct adit_relay_socket *socket = (struct adit_relay_socket *)watch;
-  (void)user;
-  socket->ready(socket, events);
-}
-
 void support_nameserver_turn(struct support_nameserver *world) {
   struct adit_loop *loop = world->relay.loop;
-  assert_true(adit_loop_wait(loop, adit_loop_now(loop) + TURN_MS * MILLISECOND) >= 0);
-  adit_loop_dispatch(loop, on_event, world);
+  support_turn_events(loop, adit_loop_now(loop) + TURN_MS * MILLISECOND);
   adit_loop_fire(loop);
   support_lab_flush(&world->lab);
   while (adit_loop_work(loop)) support_lab_flush(&world->lab);
@@ -61,15 +46,6 @@ void support_nameserver_turn(struct support_nameserver *world) {
 
 void support_nameserver_turns(struct support_nameserver *world, unsigned count) {
   while (count-- > 0) support_nameserver_turn(world);
-}
-
-static unsigned open_fds(void) {
-  unsigned count = 0;
-  DIR *folder = opendir("/proc/self/fd");
-  assert_non_null(folder);
-  while (readdir(folder)) count++;
-  closedir(folder);
-  return count;
 }
 
 void support_nameserver_listen(struct support_nameserver *world) {
@@ -90,15 +66,21 @@ struct support_nameserver *support_nameserver_open(void) {
   static const struct adit_stack_events events = {.syn = on_syn, .datagram = on_datagram};
   struct support_nameserver *world = calloc(1, sizeof *world);
   assert_non_null(world);
-  world->fds = open_fds();
+  world->fds = support_open_fds();
   world->server = -1;
   support_lab_open(&world->lab, &events, NULL);
-  world->log = (struct adit_log){.write = keep_log, .user = world, .level = ADIT_LOG_DEBUG};
+  world->said.level = ADIT_LOG_WARNING;
+  world->log = support_said_log(&world->said);
   support_nameserver_listen(world);
   static const uint8_t here[4] = {127, 0, 0, 1};
   world->options.dns = ADIT_RELAY_DNS_FORWARD;
   world->options.dns_server = (adit_endpoint){adit_ip_from_bytes(4, here), world->port};
-  world->relay = (struct adit_relay){.options = &world->options, .stack = world->lab.stack, .log = &world->log};
+  world->egress = (struct adit_egress){.options = &world->options, .relay = &world->relay, .references = 1};
+  world->relay = (struct adit_relay){.egress = &world->egress,
+                                     .egresses = &world->egress,
+                                     .options = &world->options,
+                                     .stack = world->lab.stack,
+                                     .log = &world->log};
   assert_int_equal(adit_loop_new(&world->relay.loop), 0);
   return world;
 }
@@ -111,7 +93,7 @@ void support_nameserver_close(struct support_nameserver *world) {
   adit_loop_free(world->relay.loop);
   if (world->server >= 0) close(world->server);
   if (world->listener >= 0) close(world->listener);
-  assert_int_equal(open_fds(), world->fds);
+  assert_int_equal(support_open_fds(), world->fds);
   free(world);
 }
 

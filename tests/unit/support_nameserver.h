@@ -11,6 +11,7 @@
 #include "relay/dns_message.h"
 #include "relay/state.h"
 #include "support_client.h"
+#include "support_turn.h"
 
 enum {
   SUPPORT_NAMESERVER_TURNS = 5000, /**< of 2 ms, in which something has to become so */
@@ -21,6 +22,7 @@ enum {
 struct support_nameserver {
   struct support_lab lab; /**< first: what the stack's callbacks get */
   struct adit_relay relay;
+  struct adit_egress egress;         /**< of `options`, which may be changed */
   struct adit_relay_options options; /**< forward to the nameserver, directly */
   struct adit_log log;
   int listener; /**< the nameserver's; may be closed and set to -1 */
@@ -29,9 +31,8 @@ struct support_nameserver {
   unsigned accepted; /**< connections */
   size_t have;       /**< bytes in `in` */
   uint8_t in[2 + SUPPORT_MESSAGE];
-  unsigned fds;      /**< open before */
-  unsigned warnings; /**< said */
-  char said[ADIT_LOG_TEXT];
+  unsigned fds;             /**< open before */
+  struct support_said said; /**< warnings */
 };
 
 /** A message, a client's or the server's. */

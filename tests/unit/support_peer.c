@@ -176,6 +176,23 @@ void support_peer_raw(struct support_peer *peer, uint32_t sequence, uint32_t ack
   support_lab_input(&peer->world->lab, packet, size);
 }
 
+uint32_t support_peer_stamp(const struct support_peer *peer) {
+  return peer->clock + (uint32_t)(peer->world->lab.now_ns / SUPPORT_MS);
+}
+
+void support_put_stamps(uint8_t *options, uint32_t value, uint32_t echo) {
+  memcpy(options, (uint8_t[]){1, 1, 8, 10}, 4);
+  support_put32(options + 4, value);
+  support_put32(options + 8, echo);
+}
+
+/* The options of whatever is no SYN. */
+static size_t own_options(const struct support_peer *peer, uint8_t *options) {
+  if (!peer->stamps) return 0;
+  support_put_stamps(options, support_peer_stamp(peer), peer->recent);
+  return 12;
+}
+
 /* The window field, and the right edge that the stack may send up to. */
 static uint16_t offer(struct support_peer *peer) {
   unsigned scale = peer->established && peer->scale > 0 ? (unsigned)peer->scale : 0;
@@ -191,15 +208,19 @@ static void step(struct support_peer *peer, uint8_t flags, size_t length) {
 }
 
 void support_peer_send(struct support_peer *peer, uint8_t flags, const void *data, size_t length) {
-  support_peer_raw(peer, peer->next, peer->expected, flags | SUPPORT_ACK, offer(peer), NULL, 0, data, length);
+  uint8_t options[12];
+  size_t optlen = own_options(peer, options);
+  support_peer_raw(peer, peer->next, peer->expected, flags | SUPPORT_ACK, offer(peer), options, optlen, data, length);
   step(peer, flags, length);
 }
 
 void support_peer_send_large(struct support_peer *peer, uint8_t flags, const void *data, size_t length, uint16_t mss) {
   struct adit_buffer *buffer = adit_buffer_new(peer->world->lab.pool);
   assert_non_null(buffer);
-  size_t size = build(peer, buffer->data, peer->next, peer->expected, flags | SUPPORT_ACK, offer(peer), NULL, 0, data,
-                      length);
+  uint8_t options[12];
+  size_t optlen = own_options(peer, options);
+  size_t size = build(peer, buffer->data, peer->next, peer->expected, flags | SUPPORT_ACK, offer(peer), options, optlen,
+                      data, length);
   support_seal_partial(buffer->data, size);
   buffer->length = (uint32_t)size;
   buffer->offload = (struct adit_offload){.gso = length > mss ? (peer->ipv6 ? ADIT_GSO_TCP6 : ADIT_GSO_TCP4)
@@ -213,11 +234,13 @@ void support_peer_send_large(struct support_peer *peer, uint8_t flags, const voi
 }
 
 void support_peer_ack(struct support_peer *peer, uint32_t acknowledgment) {
-  support_peer_raw(peer, peer->next, acknowledgment, SUPPORT_ACK, offer(peer), NULL, 0, NULL, 0);
+  uint8_t options[12];
+  size_t optlen = own_options(peer, options);
+  support_peer_raw(peer, peer->next, acknowledgment, SUPPORT_ACK, offer(peer), options, optlen, NULL, 0);
 }
 
 void support_peer_syn(struct support_peer *peer) {
-  uint8_t options[12];
+  uint8_t options[24];
   size_t length = 0;
   if (peer->mss) {
     options[length++] = 2;
@@ -232,6 +255,10 @@ void support_peer_syn(struct support_peer *peer) {
   if (peer->sack) {
     memcpy(options + length, (uint8_t[]){1, 1, 4, 2}, 4);
     length += 4;
+  }
+  if (peer->stamps) {
+    support_put_stamps(options + length, support_peer_stamp(peer), 0);
+    length += 12;
   }
   uint16_t window = peer->window > 0xffff ? 0xffff : (uint16_t)peer->window;
   support_peer_raw(peer, peer->first, 0, SUPPORT_SYN, window, options, length, NULL, 0);
@@ -252,6 +279,12 @@ static void parse_options(struct support_segment *segment, const uint8_t *at, co
     if (at[0] == 2) segment->mss = support_get16(at + 2);
     if (at[0] == 3) segment->scale = at[2];
     if (at[0] == 4) segment->sack_permitted = true;
+    if (at[0] == 8) {
+      assert_int_equal(at[1], 10);
+      segment->stamped = true;
+      segment->value = support_get32(at + 2);
+      segment->echo = support_get32(at + 6);
+    }
     if (at[0] == 5) {
       segment->sacks = (at[1] - 2u) / 8;
       assert_true(segment->sacks >= 1 && segment->sacks <= 4);
@@ -291,6 +324,7 @@ static void verify(const struct support_peer *peer, const struct support_segment
   assert_true(support_sealed(ip, out->length));
   uint16_t mss = peer->mss ? peer->mss : 536;
   if (mss > peer->world->mtu - start - 20) mss = (uint16_t)(peer->world->mtu - start - 20);
+  if (segment->stamped) mss = (uint16_t)((mss < 48 ? 48 : mss) - 12);
   if (notes->gso == ADIT_GSO_NONE) {
     assert_in_range(segment->length, 0, mss);
   } else {
@@ -339,6 +373,9 @@ bool support_peer_take(struct support_peer *peer, struct support_segment *segmen
   parse_options(segment, tcp + 20, segment->data);
   verify(peer, segment);
 
+  assert_true(segment->stamped == peer->stamps || (segment->flags & SUPPORT_RST));
+  if (segment->stamped && !(segment->flags & SUPPORT_SYN)) assert_true((int32_t)(segment->value - peer->recent) >= 0);
+  if (segment->stamped) peer->recent = segment->value;
   if (segment->flags & SUPPORT_SYN) {
     peer->stack_scale = segment->scale > 0 && peer->scale >= 0 ? segment->scale : 0;
     peer->begin = segment->sequence;

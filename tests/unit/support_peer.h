@@ -79,6 +79,9 @@ struct support_segment {
   bool sack_permitted; /**< option */
   unsigned sacks;      /**< blocks of the SACK option */
   uint32_t sack[4][2]; /**< their edges */
+  bool stamped;        /**< option: timestamps */
+  uint32_t value;      /**< TSval */
+  uint32_t echo;       /**< TSecr */
   size_t headers;      /**< bytes before the payload */
   const uint8_t *data;
   size_t length;
@@ -95,6 +98,8 @@ struct support_peer {
   uint16_t mss;    /**< option in the SYN, 0 = none; may be set */
   int scale;       /**< option in the SYN, -1 = none; may be set */
   bool sack;       /**< option in the SYN; may be set */
+  bool stamps;     /**< timestamps in all that it sends but raw segments; wants them in all that comes; may be set */
+  uint32_t clock;  /**< TSval when the world began; may be set at any time */
   uint32_t window; /**< what it offers, bytes; may be set at any time */
   uint32_t first;  /**< its initial sequence number; may be set */
   bool mute;       /**< support_peer_run takes what comes but answers nothing; may be set at any time */
@@ -102,6 +107,7 @@ struct support_peer {
 
   uint32_t next;     /**< sequence number of the next byte to send */
   uint32_t acked;    /**< highest acknowledgment that came */
+  uint32_t recent;   /**< TSval of the last segment that came */
   uint32_t room;     /**< window that the stack offers, bytes */
   int stack_scale;   /**< window scale of the stack's, 0 without */
   uint32_t begin;    /**< the stack's initial sequence number */
@@ -126,6 +132,12 @@ void support_peer_free(struct support_peer *peer);
 /** Send any segment: nothing is remembered. `window` is the field of the header. */
 void support_peer_raw(struct support_peer *peer, uint32_t sequence, uint32_t acknowledgment, uint8_t flags,
                       uint16_t window, const void *options, size_t optlen, const void *data, size_t length);
+
+/** TSval of a segment that the peer sends now. */
+uint32_t support_peer_stamp(const struct support_peer *peer);
+
+/** Write a timestamps option, aligned: 12 bytes. */
+void support_put_stamps(uint8_t *options, uint32_t value, uint32_t echo);
 
 /** Send a segment at `next`, acknowledging what came, offering `window`, and step forward. */
 void support_peer_send(struct support_peer *peer, uint8_t flags, const void *data, size_t length);

@@ -6,7 +6,6 @@
 #include "support_relay.h"
 #include "support_ip.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -34,49 +33,34 @@ static void on_echo(void *user, const struct adit_echo *echo) {
   adit_ping_echo(&((struct support_relay *)user)->relay, echo);
 }
 
-static void keep_log(void *user, enum adit_log_level level, uint64_t flow, const char *text) {
-  struct support_relay *world = user;
-  (void)flow;
-  if (level > ADIT_LOG_NOTICE) return;
-  world->said++;
-  snprintf(world->last, sizeof world->last, "%s", text);
-}
-
-unsigned support_relay_fds(void) {
-  unsigned count = 0;
-  DIR *folder = opendir("/proc/self/fd");
-  assert_non_null(folder);
-  while (readdir(folder)) count++;
-  closedir(folder);
-  return count;
-}
-
 void support_relay_open(struct support_relay *world) {
   static const struct adit_stack_events events = {.datagram = on_datagram, .echo = on_echo};
-  world->fds = support_relay_fds();
+  world->fds = support_open_fds();
   support_lab_open(&world->lab, &events, NULL);
   support_lab_pass(&world->lab, UINT64_C(1000000000)); /* errors may be sent */
-  world->log = (struct adit_log){.write = keep_log, .user = world, .level = ADIT_LOG_DEBUG};
-  world->relay = (struct adit_relay){.options = &world->options, .stack = world->lab.stack, .log = &world->log};
+  world->said.level = ADIT_LOG_NOTICE;
+  world->log = support_said_log(&world->said);
+  world->egress = (struct adit_egress){.options = &world->options, .relay = &world->relay, .references = 1};
+  world->relay = (struct adit_relay){.egress = &world->egress,
+                                     .egresses = &world->egress,
+                                     .options = &world->options,
+                                     .stack = world->lab.stack,
+                                     .log = &world->log};
   assert_int_equal(adit_loop_new(&world->relay.loop), 0);
 }
 
 void support_relay_close(struct support_relay *world) {
+  adit_trial_stop(&world->relay);
+  assert_int_equal(world->egress.references, 1);
   support_lab_flush(&world->lab);
   adit_loop_reap(world->relay.loop);
   assert_int_equal(adit_timers_next(adit_loop_timers(world->relay.loop)), UINT64_MAX);
   support_lab_close(&world->lab);
   adit_loop_free(world->relay.loop);
-  assert_int_equal(support_relay_fds(), world->fds);
+  assert_int_equal(support_open_fds(), world->fds);
 }
 
 /* ---- turns ------------------------------------------------------------------------------------------------------- */
-
-static void on_event(void *user, struct adit_watch *watch, uint32_t events) {
-  struct adit_relay_socket *socket = (struct adit_relay_socket *)watch; /* its first member */
-  (void)user;
-  socket->ready(socket, events);
-}
 
 void support_relay_flush(struct support_relay *world) {
   support_lab_flush(&world->lab);
@@ -85,8 +69,7 @@ void support_relay_flush(struct support_relay *world) {
 
 void support_relay_turn(struct support_relay *world) {
   struct adit_loop *loop = world->relay.loop;
-  assert_true(adit_loop_wait(loop, adit_loop_clock(loop) + TURN_NS) >= 0);
-  adit_loop_dispatch(loop, on_event, world);
+  support_turn_events(loop, adit_loop_clock(loop) + TURN_NS);
   support_lab_flush(&world->lab);
   adit_loop_fire(loop);
   support_relay_flush(world);

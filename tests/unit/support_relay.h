@@ -10,6 +10,8 @@
 #include "relay/state.h"
 #include "support_client.h"
 #include "support_packet.h"
+#include "support_process.h"
+#include "support_turn.h"
 
 #define SUPPORT_CLIENT4 "192.168.3.11"
 #define SUPPORT_CLIENT6 "fdad:3::11"
@@ -21,11 +23,11 @@
 struct support_relay {
   struct support_lab lab; /**< first: what the stack's callbacks get */
   struct adit_relay relay;
+  struct adit_egress egress; /**< of `options`, which may be changed */
   struct adit_relay_options options;
   struct adit_log log;
   unsigned fds;             /**< open before */
-  unsigned said;            /**< messages, notices included */
-  char last[ADIT_LOG_TEXT]; /**< the last of them */
+  struct support_said said; /**< messages, notices included */
 };
 
 /** What came out for the client, fragments put together. */
@@ -95,9 +97,6 @@ size_t support_relay_hear(struct support_relay *world, int fd, void *data, size_
 
 /** The socket sends to there. */
 void support_relay_say(int fd, adit_endpoint to, const void *data, size_t length);
-
-/** File descriptors that are open. */
-unsigned support_relay_fds(void);
 
 /** Address and port from text. */
 adit_endpoint support_endpoint(const char *text, uint16_t port);

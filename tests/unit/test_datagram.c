@@ -152,7 +152,7 @@ static void shorter_than_its_packet(void **state) {
     size_t header = v6 ? 40 : 20;
     uint8_t udp[8 + 30] = {0x0f, 0xa0, 0, 7, 0, 8 + 10};
     memcpy(udp + 8, data, 30);
-    /* the checksum over 18 bytes, of which support_udp knows the value */
+    /* the checksum over 18 bytes, which build finds out */
     build(v6 ? CLIENT6 : CLIENT4, v6 ? STACK6 : STACK4, 4000, 7, 10);
     memcpy(udp + 6, packet + header + 6, 2);
     size_t length = v6 ? support_ip6(packet, CLIENT6, STACK6, IPPROTO_UDP, udp, sizeof udp)
@@ -353,6 +353,48 @@ static void pieces_of_any_length(void **state) {
   support_lab_close(&lab);
 }
 
+/* Runs of datagrams, given to another stack as they leave: it sees the same datagrams, however few packets carried them. */
+static void runs_out(void **state) {
+  static const struct {
+    size_t length, each;
+    size_t packets; /* where super-packets are cut */
+  } table[] = {{14000, 1400, 1}, {14001, 1400, 1},   {13999, 1400, 1}, {1400, 1400, 1},  {5, 1, 1},
+               {64, 1, 1},       {65, 1, 2},         {150, 1, 3},      {60000, 1472, 1}, {65000, 1400, 2},
+               {2801, 1400, 1},  {20000, 10000, 14}, {0, 1400, 0}};
+  (void)state;
+  for (int uso = 0; uso < 2; uso++) {
+    for (size_t i = 0; i < 2 * sizeof table / sizeof *table; i++) {
+      bool v6 = i % 2;
+      size_t length = table[i / 2].length, each = table[i / 2].each;
+      if (v6 && each == 1472) each = 1452;
+      struct support_lab lab, sink;
+      wanted_mtu = 1500;
+      wanted_offload = uso ? OFFLOAD_ALL : 0;
+      support_lab_open(&lab, &no_events, with_mtu);
+      support_lab_open(&sink, &events, NULL);
+      adit_endpoint from = {ip_of(v6 ? STACK6 : STACK4), 7}, to = {ip_of(v6 ? CLIENT6 : CLIENT4), 40000};
+      size_t count = (length + each - 1) / each;
+      struct iovec iov[3] = {{data, length / 3}, {data + length / 3, 0}, {data + length / 3, length - length / 3}};
+      assert_int_equal(adit_stack_send_datagrams(lab.stack, from, to, iov, 3, each), count);
+      if (uso && each < 1500) assert_int_equal(support_ip_waiting(&lab), table[i / 2].packets);
+      if (!uso && each < 1500) assert_int_equal(support_ip_waiting(&lab), count);
+      forget_seen();
+      for (const struct support_out *out = lab.first; out; out = out->next)
+        support_ip_input(&sink, out->bytes, out->length, &out->offload);
+      assert_int_equal(seen.count, count);
+      for (size_t k = 0; k + 1 < count; k++) assert_int_equal(seen.lengths[k], each);
+      assert_int_equal(seen.total, length);
+      assert_memory_equal(seen.bytes, data, length);
+      struct adit_stack_stats stats;
+      adit_stack_stats(lab.stack, &stats);
+      assert_int_equal(stats.datagrams_out, count);
+      support_ip_forget(&lab);
+      support_lab_close(&sink);
+      support_lab_close(&lab);
+    }
+  }
+}
+
 /* A checksum that comes out as zero is sent as 0xffff: zero would mean that there is none (RFC 768). */
 static void checksum_is_never_zero(void **state) {
   struct support_lab lab;
@@ -390,6 +432,8 @@ static void what_cannot_be_sent(void **state) {
   assert_int_equal(adit_stack_send_datagram(lab.stack, v4, v6, iov, 1), -EINVAL);
   assert_int_equal(adit_stack_send_datagram(lab.stack, none, none, iov, 1), -EINVAL);
   assert_int_equal(adit_stack_send_datagram(lab.stack, v4, v4, iov, 64), -EINVAL);
+  assert_int_equal(adit_stack_send_datagrams(lab.stack, v4, v4, iov, 2, 0), 0);
+  assert_int_equal(adit_stack_send_datagrams(lab.stack, v4, v6, iov, 2, 10), 0);
   assert_int_equal(support_ip_waiting(&lab), 0);
   adit_stack_stats(lab.stack, &stats);
   assert_int_equal(stats.datagrams_out, 0);
@@ -435,6 +479,31 @@ static void port_unreachable(void **state) {
         size_t length = build(v6 ? CLIENT6 : CLIENT4, v6 ? STACK6 : STACK4, 4000, 9999, sizes[i]);
         support_ip_input(&lab, packet, length, NULL);
         if (asked) assert_int_equal(seen.refused, 0);
+        check_unreachable(&lab, length, v6);
+      }
+    }
+    seen.refuse = false;
+    support_lab_close(&lab);
+  }
+}
+
+/* A super-packet is refused once, however many datagrams are in it, and by whomever. */
+static void super_packets_are_refused_once(void **state) {
+  struct support_lab lab;
+  (void)state;
+  for (int asked = 0; asked < 2; asked++) {
+    support_lab_open(&lab, asked ? &events : &no_events, NULL);
+    for (int v6 = 0; v6 < 2; v6++) {
+      struct adit_offload offload = {.gso = ADIT_GSO_UDP, .gso_size = 100, .checksum = ADIT_CHECKSUM_VALID};
+      forget_seen();
+      seen.refuse = true;
+      for (unsigned round = 1; round <= 3; round++) { /* and the next one again */
+        size_t length = build(v6 ? CLIENT6 : CLIENT4, v6 ? STACK6 : STACK4, 4000, 9999, 5000);
+        support_ip_input(&lab, packet, length, &offload);
+        if (asked) {
+          assert_int_equal(seen.count, 50 * round);
+          assert_int_equal(seen.refused, 0);
+        }
         check_unreachable(&lab, length, v6);
       }
     }
@@ -501,9 +570,11 @@ int main(void) {
       cmocka_unit_test(sizes_out),
       cmocka_unit_test(identifications_differ),
       cmocka_unit_test(pieces_of_any_length),
+      cmocka_unit_test(runs_out),
       cmocka_unit_test(checksum_is_never_zero),
       cmocka_unit_test(what_cannot_be_sent),
       cmocka_unit_test(port_unreachable),
+      cmocka_unit_test(super_packets_are_refused_once),
       cmocka_unit_test(refused_only_where_it_can_be),
       cmocka_unit_test(errors_are_bounded),
   };

@@ -413,6 +413,40 @@ static void many_neighbours(void **state) {
   support_lab_close(&lab);
 }
 
+/* A flood from addresses that nobody has is not answered with a flood of questions, and keeps nobody waiting. */
+static void a_flood_of_strangers(void **state) {
+  static const struct host honest = {{2, 0, 0, 0, 0, 0x77}, "192.168.3.77", "fdad:3::77"};
+  struct support_lab lab;
+  (void)state;
+  open_lab(&lab, &no_events, 0);
+  for (int v6 = 0; v6 < 2; v6++) {
+    unsigned questions = 0;
+    input_from(&lab, honest.mac, ping_from(&honest, v6, 0, 56));
+    check_question(&lab, &honest, v6);
+    answer_question(&lab, &honest, v6);
+    check_pong(&lab, honest.mac, v6, 0, 56);
+    for (unsigned i = 0; i < 2000; i++) {
+      char ip4[32], ip6[32];
+      snprintf(ip4, sizeof ip4, "10.1.%u.%u", i / 200, i % 200 + 1);
+      snprintf(ip6, sizeof ip6, "2001:db8::%x", i + 1);
+      struct host stranger = {{2, 0, 1, 0, (uint8_t)(i >> 8), (uint8_t)i}, ip4, ip6};
+      input_from(&lab, stranger.mac, ping_from(&stranger, v6, (uint16_t)i, 56));
+      while (lab.first) {
+        struct support_out *out = support_lab_take(&lab);
+        questions += v6 ? out->bytes[0] == 0x33 : memcmp(out->bytes, everybody, 6) == 0;
+        free(out);
+      }
+      if (i % 20 != 0) continue;
+      input_from(&lab, honest.mac, ping_from(&honest, v6, (uint16_t)i, 56));
+      check_pong(&lab, honest.mac, v6, (uint16_t)i, 56);
+    }
+    assert_in_range(questions, 1, 40);
+    support_lab_pass(&lab, 60 * UINT64_C(1000000000)); /* forgotten */
+    while (lab.first) free(support_lab_take(&lab));
+  }
+  support_lab_close(&lab);
+}
+
 /* ---- neighbour discovery, asked ----------------------------------------------------------------------------------- */
 
 /* The group that a solicitation for the target goes to. */
@@ -897,6 +931,7 @@ int main(void) {
       cmocka_unit_test(no_answer),
       cmocka_unit_test(two_neighbours),
       cmocka_unit_test(many_neighbours),
+      cmocka_unit_test(a_flood_of_strangers),
       cmocka_unit_test(solicitations_are_answered),
       cmocka_unit_test(duplicate_address_detection),
       cmocka_unit_test(discovery_malformed),

@@ -680,11 +680,33 @@ static void window_1m(struct adit_stack_options *options) {
   options->window_bytes = 1 << 20;
 }
 
-static void test_much_more_than_64_kib_may_wait(void **state) {
+/* A window grows by being used. */
+static void widen_window(void) {
+  for (size_t sent = 0; sent < 2000000; sent += 50000) {
+    support_peer_send_large(&peer, SUPPORT_PSH, pattern, 50000, MSS);
+    support_lab_flush(&world.lab);
+    adit_flow_consume(owner->flow, adit_flow_available(owner->flow));
+    support_lab_flush(&world.lab);
+  }
+  support_peer_skip(&peer);
+  assert_int_equal(peer.acked, peer.next);
+  assert_in_range(peer.room, 900000, 1 << 20);
+}
+
+static void test_window_begins_small_and_grows_with_use(void **state) {
   (void)state;
   reopen(window_1m);
   send_and_flush(SUPPORT_PSH, pattern, 1);
-  support_owner_read(owner);
+  support_peer_skip(&peer);
+  assert_in_range(peer.room, 128 * 1024 - 1024, 128 * 1024);
+  adit_flow_consume(owner->flow, 1);
+  widen_window();
+}
+
+static void test_much_more_than_64_kib_may_wait(void **state) {
+  (void)state;
+  reopen(window_1m);
+  widen_window();
   for (size_t sent = 0; sent < 1000000; sent += 50000) {
     support_peer_send_large(&peer, SUPPORT_PSH, pattern + sent, 50000, MSS);
     if (sent % 150000 == 0) support_lab_flush(&world.lab);
@@ -712,7 +734,7 @@ static void small_budget(struct adit_stack_options *options) {
   options->budget_bytes = 1 << 20;
 }
 
-/* Large pieces stay in their receive buffers; what they pin counts, and ends at the budget, not at the window. */
+/* Large pieces stay in their receive buffers, and what they pin counts. A peer that minds no window finds a bound. */
 static void test_unread_buffers_count_against_the_budget(void **state) {
   (void)state;
   reopen(small_budget);
@@ -727,9 +749,8 @@ static void test_unread_buffers_count_against_the_budget(void **state) {
   }
   support_peer_skip(&peer);
   size_t taken = adit_flow_available(owner->flow);
-  assert_in_range(taken, 8 * 50000, 19 * 50000);
+  assert_in_range(taken, 32 * 1024, 19 * 50000);
   assert_int_equal(peer.acked, first + taken);
-  assert_int_equal(support_world_stats(&world).drops[ADIT_DROP_MEMORY], (1000000 - taken) / 50000);
 
   /* Room again: what was dropped comes once more and is taken. */
   owner->length = 0;
@@ -743,6 +764,54 @@ static void test_unread_buffers_count_against_the_budget(void **state) {
   support_owner_read(owner);
   assert_int_equal(owner->length, taken + 50000);
   assert_memory_equal(owner->data, pattern, taken + 50000);
+}
+
+enum { MANY = 18, MANY_ROUNDS = 20 };
+
+static void four_mib_budget(struct adit_stack_options *options) {
+  options->window_bytes = 1 << 20;
+  options->budget_bytes = 4 << 20;
+}
+
+/* Peers that fill their windows, and owners that do not read: nothing has to be dropped. Then they read, and go on. */
+static void test_windows_shrink_before_memory_runs_out(void **state) {
+  (void)state;
+  reopen(four_mib_budget);
+  struct support_peer *peers = calloc(MANY, sizeof *peers);
+  assert_non_null(peers);
+  for (unsigned i = 0; i < MANY; i++) {
+    peers[i] = support_peer_at(&world, i % 2, (uint16_t)(20000 + i));
+    support_peer_connect(&peers[i]);
+  }
+  size_t sent[MANY] = {0};
+  for (unsigned round = 0; round < MANY_ROUNDS; round++) {
+    for (unsigned i = 0; i < MANY; i++) {
+      uint32_t under_way = peers[i].next - peers[i].acked;
+      if (peers[i].room <= under_way) continue;
+      size_t bytes = peers[i].room - under_way < 50000 ? peers[i].room - under_way : 50000;
+      support_peer_send_large(&peers[i], SUPPORT_PSH, pattern + sent[i], bytes, MSS);
+      sent[i] += bytes;
+      support_lab_flush(&world.lab);
+      support_peer_skip(&peers[i]);
+    }
+  }
+  struct adit_stack_stats stats = support_world_stats(&world);
+  assert_int_equal(stats.drops[ADIT_DROP_MEMORY], 0);
+  assert_in_range(stats.memory_bytes, 1 << 20, 4 << 20);
+  for (unsigned i = 0; i < MANY; i++) {
+    struct support_owner *one = &world.owners[1 + i];
+    support_owner_read(one);
+    assert_int_equal(one->length, sent[i]);
+    assert_memory_equal(one->data, pattern, sent[i]);
+  }
+  support_lab_pass(&world.lab, SUPPORT_S); /* those that stayed shut look again */
+  for (unsigned i = 0; i < MANY; i++) {
+    support_peer_skip(&peers[i]);
+    assert_int_equal(peers[i].acked, peers[i].next);
+    assert_in_range(peers[i].room, 32 * 1024, 1 << 20);
+    support_peer_free(&peers[i]);
+  }
+  free(peers);
 }
 
 static void test_peek_consume_and_read_across_pieces(void **state) {
@@ -851,7 +920,7 @@ static void test_reserve_and_commit(void **state) {
     memcpy(iov[0].iov_base, pattern + total, bytes);
     assert_int_equal(adit_flow_commit(owner->flow, offered + 1), -EINVAL);
     assert_int_equal(adit_flow_commit(owner->flow, 0), 0);
-    assert_int_equal(adit_flow_commit(owner->flow, bytes), 0);
+    assert_int_equal(adit_flow_commit(owner->flow, bytes), bytes);
     total += bytes;
     if (round % 5 == 0) support_peer_run(&peer);
   }
@@ -1302,6 +1371,8 @@ int main(void) {
       with_world(test_flow_that_nobody_reads_closes_its_window),
       with_world(test_unread_buffers_count_against_the_budget),
       with_world(test_window_opens_by_what_is_consumed),
+      with_world(test_window_begins_small_and_grows_with_use),
+      with_world(test_windows_shrink_before_memory_runs_out),
       with_world(test_much_more_than_64_kib_may_wait),
       with_world(test_peek_consume_and_read_across_pieces),
       with_world(test_room_is_exact_beyond_64_kib),

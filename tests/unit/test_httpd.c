@@ -64,11 +64,18 @@ static int open_file(void *user, const char *path, adit_endpoint local, adit_end
   return 0;
 }
 
+static uint32_t idle_ms; /* of the next world */
+
+static void with_idle(struct adit_stack_options *options) {
+  options->idle_ms = idle_ms;
+}
+
 static int open_as(bool ipv6) {
   static const struct adit_httpd_content content = {.open = open_file};
   opened = closed = 0;
   asked[0] = 0;
-  support_world_open(&world, 10, NULL);
+  support_world_open(&world, 10, with_idle);
+  idle_ms = 0;
   world.holds = true;
   assert_int_equal(adit_httpd_start(world.lab.stack, &content, &world), 0);
   peer = support_peer_at(&world, ipv6, PORT);
@@ -271,6 +278,23 @@ static void test_client_resets_in_the_middle(void **state) {
   assert_int_equal(support_world_stats(&world).flows_closed, 1);
 }
 
+/* The stack loses patience before httpd does: the file is closed, and httpd keeps no memory. */
+static void test_client_is_idle_in_the_middle(void **state) {
+  (void)state;
+  idle_ms = 10000;
+  reopen();
+  peer.mute = true;
+  send_text("GET /huge HTTP/1.1\r\n\r\n");
+  assert_int_equal(opened, 1);
+  for (unsigned second = 0; second < 12; second++) {
+    support_lab_pass(&world.lab, SUPPORT_S);
+    support_peer_skip(&peer);
+  }
+  assert_true(peer.reset);
+  assert_int_equal(closed, 1);
+  assert_int_equal(support_world_stats(&world).flows_open, 0);
+}
+
 static void test_client_vanishes_in_the_middle(void **state) {
   (void)state;
   peer.mute = true;
@@ -378,6 +402,7 @@ int main(void) {
       both(test_content_that_ends_early),
       both(test_five_gigabytes_begin_well),
       with(open4, test_client_resets_in_the_middle),
+      with(open4, test_client_is_idle_in_the_middle),
       with(open4, test_client_vanishes_in_the_middle),
       with(open4, test_client_that_asks_nothing_is_let_go),
       with(open4, test_client_ends_before_the_answer_is_through),

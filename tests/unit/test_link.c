@@ -140,6 +140,20 @@ static void test_find(void **state) {
   check_error(adit_link_find(link_socket, "a name that is far too long", &info), -ENODEV, "No such device");
 }
 
+static void test_queue(void **state) {
+  (void)state;
+  int fd = open_tun("t0", IFF_TUN | IFF_NO_PI);
+  int packets = 0;
+  check_done(adit_link_set_queue(link_socket, find("t0").index, ADIT_LINK_QUEUE), "queue");
+  int ask = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  struct ifreq request = {.ifr_name = "t0"};
+  assert_int_equal(ioctl(ask, SIOCGIFTXQLEN, &request), 0);
+  packets = request.ifr_qlen;
+  close(ask);
+  assert_int_equal(packets, ADIT_LINK_QUEUE);
+  close_tun(fd);
+}
+
 static void test_mtu_and_up(void **state) {
   (void)state;
   int fd = open_tun("t0", IFF_TUN | IFF_NO_PI);
@@ -342,6 +356,7 @@ int main(void) {
   }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_teardown(test_find, close_all),
+      cmocka_unit_test_teardown(test_queue, close_all),
       cmocka_unit_test_teardown(test_mtu_and_up, close_all),
       cmocka_unit_test_teardown(test_addresses, close_all),
       cmocka_unit_test_teardown(test_routes, close_all),

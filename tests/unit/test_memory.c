@@ -67,6 +67,27 @@ static void test_sizes_and_count(void **state) {
   adit_port_leave(outer);
 }
 
+/* One size after the other: what was given back is not kept for each of them. */
+static void test_free_blocks_are_bounded(void **state) {
+  (void)state;
+  enum { KEPT_MOST = (4 << 20) + BUDGET / 8 };
+  static const size_t sizes[] = {100, 200, 500, 1000, 3000, 10000, 30000, 60000, 100000};
+  struct adit_port *outer = adit_port_enter(port);
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    void **last = NULL;
+    size_t count = 0;
+    for (void **block; (block = adit_port_malloc(sizes[i])); last = block, count++) *block = last;
+    assert_in_range(count * sizes[i], BUDGET / 2, BUDGET);
+    while (last) {
+      void **block = last;
+      last = *block;
+      adit_port_free(block);
+      assert_in_range(adit_port_kept(port), 0, KEPT_MOST);
+    }
+  }
+  adit_port_leave(outer);
+}
+
 static void test_cleared_memory(void **state) {
   (void)state;
   struct adit_port *outer = adit_port_enter(port);
@@ -270,6 +291,7 @@ static void test_run_of_allocations_fails(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     with_world(test_sizes_and_count),
+    with_world(test_free_blocks_are_bounded),
     with_world(test_cleared_memory),
 #if !defined(__SANITIZE_ADDRESS__)
     with_world(test_freed_blocks_are_used_again),

@@ -118,6 +118,14 @@ static void test_everything(void **state) {
   assert_string_equal(p->options.operands[0], "in.pcap");
   forget(p);
 
+  p = parse_well("reflect --fault drop=1%,in:delay=20ms,seed=7");
+  assert_true(adit_cli_given(&p->options, ADIT_CLI_FAULT));
+  assert_int_equal(p->options.fault.side[ADIT_FAULT_IN].chance[ADIT_FAULT_DROP], 10000);
+  assert_int_equal(p->options.fault.side[ADIT_FAULT_IN].delay_most_ns, 20000000);
+  assert_int_equal(p->options.fault.side[ADIT_FAULT_OUT].delay_most_ns, 0);
+  assert_int_equal(p->options.fault.seed, 7);
+  forget(p);
+
   p = parse_well("dump --fd 0 -c 18446744073709551615 --format=decimal -q");
   assert_true(adit_cli_given(&p->options, ADIT_CLI_FD));
   assert_int_equal(p->options.fd, 0);
@@ -307,6 +315,10 @@ static void test_refused(void **state) {
       {"proxy --route default --mtu 1279", "--mtu 1279: too small to capture IPv6"},
       {"run", "COMMAND [ARG]... is missing; give the command to run"},
       {"run --", "COMMAND [ARG]... is missing"},
+      {"serve --fault drop=5", "--fault drop=5: '5' is no chance for drop; give 0%..100%"},
+      {"run --fault delay -- true", "--fault delay: 'delay' is no item; write NAME=VALUE"},
+      {"dump --offload --fault drop=1%", "--fault: faults act on packets as they are on a wire"},
+      {"replay --fault drop=1% x.pcap", "--fault: unknown option; it belongs to"},
       {"run --tap -- true", "--tap: unknown option; it belongs to"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -323,7 +335,7 @@ static void test_password_is_not_shown(void **state) {
   for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
     struct parsed *p = parse(lines[i]);
     if (p->result != -EINVAL || strstr(p->error.text, "hunter2") != NULL ||
-        strstr(p->error.text, "--upstream ") == NULL) {
+        strstr(p->error.text, "--upstream: ") == NULL) {
       fail_msg("'%s': expected %d and no password, found %d, %s", lines[i], -EINVAL, p->result, p->error.text);
     }
     forget(p);
@@ -394,6 +406,53 @@ static struct parsed *parse_config(const char *command, const char *content, con
   write_config(content, strlen(content));
   snprintf(line, sizeof line, "%s --config %s%s%s", command, config_path, *more != '\0' ? " " : "", more);
   return parse(line);
+}
+
+/* The same command line, and the file as it is now; `differ` is what the two have otherwise. */
+static void test_again(void **state) {
+  (void)state;
+  static const struct {
+    const char *content; /* instead of "mtu: 1400", "upstream: direct://", "idle-timeout: 5" */
+    uint64_t differ;
+  } cases[] = {
+      {"mtu: 1400\nupstream: direct://\nidle-timeout: 5\n", 0},
+      {"mtu: 1300\nupstream: direct://\nidle-timeout: 5\n", ADIT_CLI_BIT(ADIT_CLI_MTU)},
+      {"mtu: 1400\nupstream: reject://\nidle-timeout: 5\n", ADIT_CLI_BIT(ADIT_CLI_UPSTREAM)},
+      {"mtu: 1400\nidle-timeout: 5\n", ADIT_CLI_BIT(ADIT_CLI_UPSTREAM)},
+      {"mtu: 1400\nupstream: direct://\nidle-timeout: 0\n", ADIT_CLI_BIT(ADIT_CLI_IDLE_TIMEOUT)},
+      {"mtu: 1400\nupstream: direct://\nidle-timeout: 5\nudp: off\ndns: fake\n",
+       ADIT_CLI_BIT(ADIT_CLI_UDP) | ADIT_CLI_BIT(ADIT_CLI_DNS)},
+      {"mtu: 1400\nupstream: direct://\nidle-timeout: 5\ndns: forward:192.0.2.1\n", ADIT_CLI_BIT(ADIT_CLI_DNS)},
+      {"mtu: 1400\nupstream: direct://\nidle-timeout: 5\nanswer: [10.0.0.0/8, 10.1.0.0/16]\n",
+       ADIT_CLI_BIT(ADIT_CLI_ANSWER)},
+      {"mtu: 1400\nupstream: direct://\nidle-timeout: 5\nverbose: true\nno-offload: true\n",
+       ADIT_CLI_BIT(ADIT_CLI_VERBOSE) | ADIT_CLI_BIT(ADIT_CLI_NO_OFFLOAD)},
+      {"mtu: 1400\nupstream: direct://\nidle-timeout: 5\nmax-flows: 9\n", 0}, /* the command line counts more */
+  };
+  struct parsed *p = parse_config("proxy", "mtu: 1400\nupstream: direct://\nidle-timeout: 5\n",
+                                  "--max-flows 7 --dev a0");
+  assert_int_equal(p->result, 0);
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct adit_cli_options again;
+    struct adit_cli_error error;
+    write_config(cases[i].content, strlen(cases[i].content));
+    if (adit_cli_options_again(&p->options, &again, &error) != 0) fail_msg("%s: %s", cases[i].content, error.text);
+    uint64_t differ = adit_cli_options_differ(&p->options, &again);
+    if (differ != cases[i].differ)
+      fail_msg("%s: expected %#llx, found %#llx", cases[i].content, (unsigned long long)cases[i].differ,
+               (unsigned long long)differ);
+    assert_int_equal(again.max_flows, 7);
+    assert_string_equal(again.dev, "a0");
+    adit_cli_options_free(&again);
+  }
+  struct adit_cli_options wrong;
+  struct adit_cli_error error;
+  write_config("mtu: 1", 6);
+  assert_int_equal(adit_cli_options_again(&p->options, &wrong, &error), -EINVAL);
+  assert_non_null(strstr(error.text, "out of range"));
+  adit_cli_options_free(&wrong);
+  assert_int_equal(p->options.mtu, 1400);
+  forget(p);
 }
 
 static void test_config(void **state) {
@@ -479,6 +538,7 @@ static void test_config_refused(void **state) {
       {"[a]: b\n", "", ":1: a key that is not a word"},
       {"mtu: 1400\n\tdev: x\n", "", ":2: not YAML"},
       {"dev: 'x\n", "", ":2: not YAML"},
+      {"\"a\\n\\e[31m\": 1\n", "", ":1: a??[31m: unknown key"}, /* nothing that a terminal would obey */
       {"mtu: 1400\n---\nmtu: 1300\n", "", ":2: a second document"},
       {"\xff\xff\xff", "", ": not text at byte"},
       {"format: xml\n", "", ":1: format: xml: unknown; give line, hex or decimal"},
@@ -583,6 +643,7 @@ int main(void) {
       cmocka_unit_test(test_refused),
       cmocka_unit_test(test_edges_accepted),
       cmocka_unit_test(test_too_many_addresses),
+      cmocka_unit_test(test_again),
       cmocka_unit_test(test_config),
       cmocka_unit_test(test_command_line_beats_config),
       cmocka_unit_test(test_config_empty),

@@ -398,6 +398,31 @@ static void flood(void **state) {
   support_lab_close(&lab);
 }
 
+static void small_budget(struct adit_stack_options *options) {
+  options->budget_bytes = 4 << 20;
+}
+
+/* Bytes count as well: with little memory fragments get an eighth of it, and honest ones still arrive. */
+static void flood_with_little_memory(void **state) {
+  struct support_lab lab;
+  struct adit_stack_stats stats;
+  uint64_t seed = 1, most = 0;
+  (void)state;
+  support_lab_open(&lab, &events, small_budget);
+  for (unsigned i = 0; i < 5000; i++) {
+    uint64_t random = support_random(&seed);
+    support_ip_input(&lab, packet, one_fragment(random & 1, (uint32_t)(random >> 32), 0, 64, true), NULL);
+    adit_stack_stats(lab.stack, &stats);
+    if (stats.memory_bytes > most) most = stats.memory_bytes;
+  }
+  assert_in_range(most, ADIT_PACKET_MAX, (4 << 20) / 8 + 4096);
+  assert_int_equal(stats.drops[ADIT_DROP_MEMORY], 0);
+  cut_up(true, 1, 1500, 400, 3);
+  for (size_t i = 0; i < 4; i++) give(&lab, i);
+  check_seen(1, 1500);
+  support_lab_close(&lab);
+}
+
 /* ---- IPv6 --------------------------------------------------------------------------------------------------------- */
 
 /* Extension headers in front of the fragment header (hop-by-hop, routing that has arrived) and behind it. */
@@ -543,6 +568,7 @@ int main(void) {
       cmocka_unit_test(slow_but_in_time),
       cmocka_unit_test(many_at_once),
       cmocka_unit_test(flood),
+      cmocka_unit_test(flood_with_little_memory),
       cmocka_unit_test(extension_headers),
       cmocka_unit_test(atomic_fragments),
       cmocka_unit_test(fragments_of_fragments),

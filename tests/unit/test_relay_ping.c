@@ -4,6 +4,7 @@
  * Echo requests that go out: to this kernel, which answers on lo of a network namespace of the test's own. Everything
  * is done with ping sockets and with raw ones; errors of routers in between are the business of tests/net.
  */
+#include "packet/checksum.h"
 #include "relay/state.h"
 #include "support_ip.h"
 #include "support_relay.h"
@@ -133,7 +134,7 @@ static void there_and_back(void **state) {
     }
   }
   support_relay_expect_silence(&world);
-  assert_int_equal(support_relay_fds(), world.fds + 3); /* the loop's, and a socket for each client */
+  assert_int_equal(support_open_fds(), world.fds + 3); /* the loop's, and a socket for each client */
 }
 
 /* Clients, identifiers and sequence numbers do not mix, whatever the order. */
@@ -170,21 +171,28 @@ static int watch_requests(bool v6) {
   return fd;
 }
 
-/* The TTL of the next echo request that it sees. */
-static int ttl_of_request(int fd, bool v6) {
+/* The TTL of the next echo request that it sees. `bytes` has room for 2048: the request, over IPv4 with its IP header. */
+static int next_request(int fd, bool v6, uint8_t *bytes, size_t *length) {
   for (;;) {
-    uint8_t bytes[2048];
     char control[256];
-    struct iovec iov = {bytes, sizeof bytes};
+    struct iovec iov = {bytes, 2048};
     struct msghdr message = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    SUPPORT_UNTIL(&world, recvmsg(fd, &message, MSG_DONTWAIT) > 0);
+    ssize_t got;
+    SUPPORT_UNTIL(&world, (got = recvmsg(fd, &message, MSG_DONTWAIT)) > 0);
     const struct cmsghdr *found = CMSG_FIRSTHDR(&message);
     int ttl = -1;
     assert_non_null(found);
     memcpy(&ttl, CMSG_DATA(found), sizeof ttl);
+    *length = (size_t)got;
     if (bytes[v6 ? 0 : 20] == (v6 ? SUPPORT_ECHO_REQUEST6 : SUPPORT_ECHO_REQUEST4)) return ttl;
   }
+}
+
+static int ttl_of_request(int fd, bool v6) {
+  uint8_t bytes[2048];
+  size_t length;
+  return next_request(fd, v6, bytes, &length);
 }
 
 /* TTL 1 is enough for what is on this machine; there and back it is what it is. */
@@ -215,14 +223,62 @@ static void no_route(void **state) {
   }
 }
 
+/* A router says that the host of this request, as next_request has seen it, cannot be reached. It arrives at once. */
+static void say_unreachable(int fd, bool v6, const uint8_t *request, size_t length) {
+  uint8_t error[2100] = {v6 ? 1 : 3, v6 ? 3 : 1};
+  size_t size = 8;
+  if (v6) { /* the raw socket saw no IP header */
+    error[size] = 0x60;
+    support_put16(error + size + 4, (uint32_t)length);
+    error[size + 6] = IPPROTO_ICMPV6;
+    error[size + 7] = 64;
+    memcpy(error + size + 8, support_endpoint(SUPPORT_KERNEL6, 0).ip.bytes, 16);
+    memcpy(error + size + 24, support_endpoint(SUPPORT_KERNEL6, 0).ip.bytes, 16);
+    size += 40;
+  }
+  memcpy(error + size, request, length);
+  size += length;
+  if (!v6) { /* over IPv6 the kernel does it */
+    struct iovec iov = {error, size};
+    uint16_t checksum = (uint16_t)~adit_checksum_fold(adit_checksum_iov(0, &iov, 1, 0, size));
+    memcpy(error + 2, &checksum, sizeof checksum);
+  }
+  support_relay_say(fd, support_endpoint(kernels[v6], 0), error, size);
+}
+
+/*
+ * An error about an earlier request waits in the socket when the next request goes out, and fails its sendmsg. That
+ * request goes out all the same, and the error is told as what it is.
+ */
+static void an_error_in_the_way(void **state) {
+  uint8_t request[2048];
+  size_t length;
+  (void)state;
+  for (unsigned v = 0; v < 2; v++) {
+    int fd = watch_requests(v);
+    for (uint16_t i = 0; i < 6; i += 2) {
+      client_pings(0, kernels[v], 9, i, 64, data, 100);
+      (void)next_request(fd, v, request, &length);
+      expect_reply(0, kernels[v], 9, i, 64, data, 100);
+      say_unreachable(fd, v, request, length);
+      client_pings(0, kernels[v], 9, (uint16_t)(i + 1), 64, data + 7, 50); /* the loop has not turned since */
+      expect_error(kernels[v], 3, 1, 1, 3, 9, i, data, 100);
+      expect_reply(0, kernels[v], 9, (uint16_t)(i + 1), 64, data + 7, 50);
+      (void)next_request(fd, v, request, &length);
+    }
+    close(fd);
+  }
+  support_relay_expect_silence(&world);
+}
+
 static void too_many(void **state) {
   (void)state;
   for (unsigned i = 0; i < PINGS_MOST + 50; i++) {
     client_pings(0, SUPPORT_KERNEL4, (uint16_t)i, 1, 64, data, 8);
     expect_reply(0, SUPPORT_KERNEL4, (uint16_t)i, 1, 64, data, 8);
-    assert_in_range(support_relay_fds() - world.fds, 1, PINGS_MOST + 1);
+    assert_in_range(support_open_fds() - world.fds, 1, PINGS_MOST + 1);
   }
-  assert_int_equal(world.said, 3); /* and not 50 times */
+  assert_int_equal(world.said.count, 3); /* and not 50 times */
 }
 
 static void no_more_fds(void **state) {
@@ -249,7 +305,7 @@ static void idle(void **state) {
       client_pings(i, SUPPORT_KERNEL4, 1, 1, 64, data, 8);
       expect_reply(i, SUPPORT_KERNEL4, 1, 1, 64, data, 8);
     }
-    SUPPORT_UNTIL(&world, support_relay_fds() == world.fds + 1); /* the loop's */
+    SUPPORT_UNTIL(&world, support_open_fds() == world.fds + 1); /* the loop's */
   }
   assert_int_equal(adit_timers_next(adit_loop_timers(world.relay.loop)), UINT64_MAX);
 }
@@ -269,9 +325,9 @@ static void not_allowed(void **state) {
   world.options.protect = refuse_fd;
   support_relay_open(&world);
   assert_int_equal(adit_ping_start(&world.relay), 0);
-  assert_int_equal(world.said, 1);
-  assert_non_null(strstr(world.last, "ping_group_range"));
-  assert_non_null(strstr(world.last, "IPv4 and IPv6"));
+  assert_int_equal(world.said.count, 1);
+  assert_non_null(strstr(world.said.last, "ping_group_range"));
+  assert_non_null(strstr(world.said.last, "IPv4 and IPv6"));
   for (unsigned v = 0; v < 2; v++) {
     client_pings(0, v ? FAR6 : FAR4, 1, 1, 64, data, 8);
     expect_reply(0, v ? FAR6 : FAR4, 1, 1, 64, data, 8);
@@ -285,8 +341,9 @@ int main(void) {
 #name " with raw sockets", name, open_raw, close_world, NULL                                                       \
   }
   const struct CMUnitTest tests[] = {
-      BOTH(there_and_back), BOTH(many_at_once), BOTH(ttl_is_passed_on),        BOTH(no_route), BOTH(too_many),
-      BOTH(no_more_fds),    BOTH(idle),         cmocka_unit_test(not_allowed),
+      BOTH(there_and_back),          BOTH(many_at_once), BOTH(ttl_is_passed_on), BOTH(no_route),
+      BOTH(an_error_in_the_way),     BOTH(too_many),     BOTH(no_more_fds),      BOTH(idle),
+      cmocka_unit_test(not_allowed),
   };
   support_pattern(data, sizeof data);
   int skipped = support_tun_namespace("test_relay_ping");

@@ -319,12 +319,12 @@ static void names(void **state) {
   int dns = support_relay_outside(SUPPORT_KERNEL4, SOCK_DGRAM, &dns_port);
   int fd = support_relay_outside(SUPPORT_KERNEL4, SOCK_DGRAM, &port);
   struct adit_fake_options how = {.now_ns = adit_loop_clock(world.relay.loop)};
-  struct adit_resolver_options whom = {.server = {support_endpoint(SUPPORT_KERNEL4, dns_port)}, .servers = 1};
+  struct adit_nameservers whom = {.server = {support_endpoint(SUPPORT_KERNEL4, dns_port)}, .servers = 1};
   assert_int_equal(adit_fake_names_new(&how, &world.options.fake_names), 0);
   world.options.dns = ADIT_RELAY_DNS_FAKE;
-  assert_int_equal(adit_fake_start(&world.relay), 0);
-  adit_resolver_free(world.relay.resolver);
-  assert_int_equal(adit_resolver_new(&world.relay, &whom, &world.relay.resolver), 0);
+  assert_int_equal(adit_fake_prepare(&world.relay, world.relay.egress), 0);
+  adit_resolver_free(world.egress.resolver);
+  assert_int_equal(adit_resolver_new(&world.relay, &whom, &world.egress.resolver), 0);
   assert_int_equal(adit_fake_names_take(world.options.fake_names, "www.example", how.now_ns, &number[0]), 0);
   assert_int_equal(adit_fake_names_take(world.options.fake_names, "gone.example", how.now_ns, &number[1]), 0);
   assert_int_equal(adit_fake_names_take(world.options.fake_names, "late.example", how.now_ns, &number[2]), 0);
@@ -432,7 +432,7 @@ static void protect_refuses(void **state) {
   support_relay_expect_error(&world, SUPPORT_KERNEL4, 3, 13, 1, 1, 4000, SUPPORT_KERNEL4, 9);
   assert_int_equal(world.relay.udp->count, 0);
   assert_int_equal(world.relay.stats.udp_dropped, 1);
-  assert_int_equal(world.said, 1);
+  assert_int_equal(world.said.count, 1);
 }
 
 /* ---- time-outs --------------------------------------------------------------------------------------------------- */
@@ -499,7 +499,7 @@ static void idle(void **state) {
   age(60 * SECOND_NS);
   assert_int_equal(world.relay.udp->count, 0);
   adit_loop_reap(world.relay.loop);
-  assert_int_equal(support_relay_fds(), world.fds + 3); /* the loop's and two of the test's */
+  assert_int_equal(support_open_fds(), world.fds + 3); /* the loop's and two of the test's */
   assert_int_equal(adit_timers_next(adit_loop_timers(world.relay.loop)), UINT64_MAX);
   close(fd);
   close(dns);
@@ -548,7 +548,7 @@ static void too_many(void **state) {
     if (alive) support_relay_expect(&world, SUPPORT_KERNEL4, port, (uint16_t)(4000 + i), "y", 1);
   }
   support_relay_expect_silence(&world);
-  assert_int_equal(world.said, 3); /* and not once for each */
+  assert_int_equal(world.said.count, 3); /* and not once for each */
   close(fd);
 }
 

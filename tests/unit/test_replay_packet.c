@@ -103,22 +103,80 @@ static void test_wrong_stays_wrong(void **state) {
   }
 }
 
+/* Timestamps stay, other options go. */
+static void check_bare(unsigned version, const struct sack_case *item, size_t stamps) {
+  uint8_t packet[200];
+  uint8_t bare[ADIT_REPLAY_BARE];
+  uint8_t expected[200];
+  size_t length = segment(packet, version, item->options, item->length);
+  struct adit_header header = parsed(packet, length);
+  size_t got = adit_replay_bare(packet, &header, 4242, bare);
+  size_t want = version == 4 ? support_tcp4(expected, "192.168.3.11", "192.168.3.12", 40000, 7, 5, 4242, SUPPORT_ACK,
+                                            58, item->options, stamps, NULL, 0)
+                             : support_tcp6(expected, "fdad:3::11", "fdad:3::12", 40000, 7, 5, 4242, SUPPORT_ACK, 58,
+                                            item->options, stamps, NULL, 0);
+  assert_int_equal(got, want);
+  assert_memory_equal(bare, expected, want);
+}
+
 static void test_bare(void **state) {
   (void)state;
   for (unsigned version = 4; version <= 6; version += 2) {
-    uint8_t packet[200];
-    uint8_t bare[ADIT_REPLAY_BARE];
-    uint8_t expected[200];
-    size_t length = segment(packet, version, sack_cases[4].options, sack_cases[4].length);
-    struct adit_header header = parsed(packet, length);
-    size_t got = adit_replay_bare(packet, &header, 4242, bare);
-    size_t want = version == 4 ? support_tcp4(expected, "192.168.3.11", "192.168.3.12", 40000, 7, 5, 4242, SUPPORT_ACK,
-                                              58, NULL, 0, NULL, 0)
-                               : support_tcp6(expected, "fdad:3::11", "fdad:3::12", 40000, 7, 5, 4242, SUPPORT_ACK, 58,
-                                              NULL, 0, NULL, 0);
-    assert_int_equal(got, want);
-    assert_memory_equal(bare, expected, want);
+    check_bare(version, &sack_cases[0], 0);
+    check_bare(version, &sack_cases[2], 0);
+    check_bare(version, &sack_cases[4], 12);
   }
+}
+
+/* Whatever options there were, timestamps take their place; right checksums stay right and wrong ones wrong. */
+static void test_stamp(void **state) {
+  (void)state;
+  static const uint8_t stamped[] = {1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8};
+  const struct adit_timestamps stamps = {.value = 0x01020304, .echo = 0x05060708};
+  for (unsigned version = 4; version <= 6; version += 2) {
+    for (size_t i = 0; i < sizeof sack_cases / sizeof *sack_cases; i++) {
+      uint8_t packet[200];
+      uint8_t expected[200];
+      size_t length = segment(packet, version, sack_cases[i].options, sack_cases[i].length);
+      size_t want = segment(expected, version, stamped, sizeof stamped);
+      struct adit_header header = parsed(packet, length);
+      struct adit_header same = header;
+      if (want > length) assert_false(adit_replay_stamp(packet, &header, want - 1, stamps));
+      assert_memory_equal(&header, &same, sizeof header);
+      assert_true(support_sealed(packet, length));
+      if (i % 2 == 1) packet[length - 1] ^= 1;
+      assert_true(adit_replay_stamp(packet, &header, want, stamps));
+      if (i % 2 == 1) {
+        assert_false(support_sealed(packet, want));
+        packet[want - 1] ^= 1;
+      }
+      assert_memory_equal(packet, expected, want);
+      struct adit_header again = parsed(packet, want);
+      assert_int_equal(header.length, again.length);
+      assert_int_equal(header.payload, again.payload);
+      struct adit_timestamps found;
+      assert_true(adit_replay_find_stamps(packet, &again, &found));
+      assert_int_equal(found.value, stamps.value);
+      assert_int_equal(found.echo, stamps.echo);
+    }
+  }
+}
+
+static void test_stamp_too_long(void **state) {
+  (void)state;
+  static uint8_t packet[65600];
+  static uint8_t data[65496];
+  size_t length = support_tcp4(packet, "192.168.3.11", "192.168.3.12", 40000, 7, 5, 1000, SUPPORT_ACK, 58, NULL, 0,
+                               data, 65484);
+  struct adit_header header = parsed(packet, length);
+  assert_false(adit_replay_stamp(packet, &header, sizeof packet, (struct adit_timestamps){0}));
+  assert_true(support_sealed(packet, length));
+  length = support_tcp4(packet, "192.168.3.11", "192.168.3.12", 40000, 7, 5, 1000, SUPPORT_ACK, 58, NULL, 0, data,
+                        65483);
+  header = parsed(packet, length);
+  assert_true(adit_replay_stamp(packet, &header, sizeof packet, (struct adit_timestamps){0}));
+  assert_int_equal(header.length, 65535);
+  assert_true(support_sealed(packet, header.length));
 }
 
 /* IPv4 options and extension headers of IPv6 are left behind. */
@@ -251,6 +309,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_acknowledge), cmocka_unit_test(test_wrong_stays_wrong),
       cmocka_unit_test(test_bare),        cmocka_unit_test(test_bare_behind_extensions),
+      cmocka_unit_test(test_stamp),       cmocka_unit_test(test_stamp_too_long),
       cmocka_unit_test(test_finish),      cmocka_unit_test(test_finish_udp_zero),
       cmocka_unit_test(test_unframe),     cmocka_unit_test(test_unframe_short),
   };

@@ -6,9 +6,10 @@
  */
 #include "relay/resolve.h"
 #include "support_packet.h"
+#include "support_process.h"
+#include "support_turn.h"
 
 #include <arpa/nameser.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -28,9 +29,10 @@ enum { TURN_MS = 2, TURNS = 5000, SERVERS = 2, TRY = 150, ANSWER = 1400 };
 
 struct world {
   struct adit_relay relay;
+  struct adit_egress egress; /* of `options`, which may be changed */
   struct adit_relay_options options;
   struct adit_resolver *resolver;
-  struct adit_resolver_options server;
+  struct adit_nameservers server;
   int udp[SERVERS];
   int tcp; /* listener of the first server */
   unsigned fds;
@@ -62,16 +64,9 @@ static void on_failed(void *user, bool exists, const char *why) {
 
 static const struct adit_resolve_events events = {.found = on_found, .failed = on_failed};
 
-static void on_event(void *user, struct adit_watch *watch, uint32_t happened) {
-  struct adit_relay_socket *socket = (struct adit_relay_socket *)watch;
-  (void)user;
-  socket->ready(socket, happened);
-}
-
 static void turn(struct world *world) {
   struct adit_loop *loop = world->relay.loop;
-  assert_true(adit_loop_wait(loop, adit_loop_now(loop) + TURN_MS * MILLISECOND) >= 0);
-  adit_loop_dispatch(loop, on_event, world);
+  support_turn_events(loop, adit_loop_now(loop) + TURN_MS * MILLISECOND);
   adit_loop_fire(loop);
   while (adit_loop_work(loop)) {
   }
@@ -88,15 +83,6 @@ static void turns(struct world *world, unsigned count) {
   while (count-- > 0) turn(world);
 }
 
-static unsigned open_fds(void) {
-  unsigned count = 0;
-  DIR *folder = opendir("/proc/self/fd");
-  assert_non_null(folder);
-  while (readdir(folder)) count++;
-  closedir(folder);
-  return count;
-}
-
 static int bind_to(int type, uint32_t host, uint16_t *port) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(host), .sin_port = htons(*port)};
   socklen_t length = sizeof address;
@@ -111,10 +97,12 @@ static int bind_to(int type, uint32_t host, uint16_t *port) {
 static int open_world(void **state) {
   struct world *world = calloc(1, sizeof *world);
   assert_non_null(world);
-  world->fds = open_fds();
+  world->fds = support_open_fds();
+  world->egress = (struct adit_egress){.options = &world->options, .relay = &world->relay, .references = 1};
+  world->relay.egress = world->relay.egresses = &world->egress;
   world->relay.options = &world->options;
   assert_int_equal(adit_loop_new(&world->relay.loop), 0);
-  struct adit_resolver_options options = {.servers = SERVERS, .try_ms = TRY, .rounds = 2};
+  struct adit_nameservers options = {.servers = SERVERS, .try_ms = TRY, .rounds = 2};
   for (unsigned i = 0; i < SERVERS; i++) {
     const uint8_t host[4] = {127, 0, 0, (uint8_t)(1 + i)};
     uint16_t port = 0;
@@ -138,7 +126,7 @@ static int close_world(void **state) {
   for (unsigned i = 0; i < SERVERS; i++)
     if (world->udp[i] >= 0) close(world->udp[i]);
   close(world->tcp);
-  assert_int_equal(open_fds(), world->fds);
+  assert_int_equal(support_open_fds(), world->fds);
   free(world);
   return 0;
 }
@@ -526,10 +514,10 @@ static void test_resolv_conf(void **state) {
       {"nameserver 0000000000000000000000000000000000000000000000000000000000000000000000000000000000000001", ""},
   };
   for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-    adit_endpoint server[ADIT_RESOLVE_SERVERS];
+    adit_endpoint server[ADIT_NAMESERVERS_MOST];
     char found[256] = "";
     char text[ADIT_ADDRESS_TEXT];
-    unsigned count = adit_resolver_parse(table[i].text, server);
+    unsigned count = adit_nameservers_parse(table[i].text, server);
     for (unsigned j = 0; j < count; j++) {
       strcat(found, j ? " " : "");
       strcat(found, adit_endpoint_format(server[j], text));

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * Whom the command of `adit run` asks for names: reading a resolv.conf, and the one that is made.
+ * Whom the command of `adit run` asks for names: reading a resolv.conf, and the one that is made. Networks in which
+ * nothing is left to answer.
  */
+#include "cli/open.h"
 #include "cli/run_names.h"
+#include "cli/serve_text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -103,12 +106,67 @@ static void test_address_of_nobody(void **state) {
   }
 }
 
+static void test_nothing_left_to_answer(void **state) {
+  (void)state;
+  static const struct {
+    const char *network;
+    const char *excepts[2];
+    bool nothing;
+  } cases[] = {
+      {"10.0.0.1/32", {"10.0.0.1"}, true},  {"10.0.0.1/32", {"10.0.0.2"}, false},
+      {"10.0.0.1/31", {"10.0.0.1"}, false}, {"10.0.0.1/31", {"10.0.0.0", "10.0.0.1"}, true},
+      {"10.0.0.1/24", {"10.0.0.1"}, false}, {"fd00::1/128", {"fd00::1"}, true},
+      {"fd00::1/64", {"fd00::1"}, false},   {"0.0.0.0/0", {"10.0.0.1"}, false},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    adit_cidr network;
+    adit_ip excepts[2];
+    size_t count = 0;
+    assert_int_equal(adit_cidr_parse(cases[i].network, &network), 0);
+    while (count < 2 && cases[i].excepts[count]) {
+      assert_int_equal(adit_ip_parse(cases[i].excepts[count], &excepts[count]), 0);
+      count++;
+    }
+    bool nothing = adit_serve_leaves_nothing(network, excepts, count);
+    if (nothing != cases[i].nothing) fail_msg("%s: expected %d, found %d", cases[i].network, cases[i].nothing, nothing);
+  }
+}
+
+/* What is not the stack's: the addresses themselves, and those of everybody in their networks. */
+static void test_addresses_that_are_not_the_stacks(void **state) {
+  static const struct {
+    const char *network;
+    const char *broadcast; /* NULL: there is none */
+  } cases[] = {
+      {"192.168.3.11/24", "192.168.3.255"},
+      {"10.9.8.7/8", "10.255.255.255"},
+      {"10.0.1.1/23", "10.0.1.255"},
+      {"10.0.0.9/30", "10.0.0.11"},
+      {"10.0.0.9/31", NULL},
+      {"10.0.0.9/32", NULL},
+      {"fdad:3::11/64", NULL},
+      {"fdad:3::11/24", NULL},
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct adit_cli_cidrs addresses = {.count = 1};
+    adit_ip excepts[ADIT_CLI_EXCEPTS];
+    char text[ADIT_ADDRESS_TEXT];
+    assert_int_equal(adit_cidr_parse(cases[i].network, &addresses.item[0]), 0);
+    assert_int_equal(adit_cli_excepts(&addresses, excepts), cases[i].broadcast ? 2 : 1);
+    assert_true(adit_ip_equal(excepts[0], addresses.item[0].ip));
+    if (cases[i].broadcast) assert_string_equal(adit_ip_format(excepts[1], text), cases[i].broadcast);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_read),
       cmocka_unit_test(test_rest_is_bounded),
       cmocka_unit_test(test_choice),
       cmocka_unit_test(test_address_of_nobody),
+      cmocka_unit_test(test_nothing_left_to_answer),
+      cmocka_unit_test(test_addresses_that_are_not_the_stacks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

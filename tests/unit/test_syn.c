@@ -6,6 +6,7 @@
  * Long, because the cases share one world and its state builders, and each is short.
  */
 #include "stack/httpd.h"
+#include "support_ip.h"
 #include "support_peer.h"
 
 #include <errno.h>
@@ -505,9 +506,7 @@ static void test_reset_between_accept_and_flush(void **state) {
   struct support_owner *owner = accept_now();
   support_peer_raw(&peer, peer.first + 1, 0, SUPPORT_RST, 0, NULL, 0, NULL, 0);
   support_lab_flush(&world.lab);
-  support_peer_skip(&peer);
-  support_peer_raw(&peer, peer.first + 1, 0, SUPPORT_RST, 0, NULL, 0, NULL, 0);
-  support_lab_flush(&world.lab);
+  support_world_expect_silence(&world);
   support_assert_heard(owner, "SC");
   assert_int_equal(owner->error, -ECONNRESET);
   assert_int_equal(support_world_stats(&world).flows_open, 0);
@@ -620,9 +619,63 @@ static void test_time_wait_ends_after_a_minute(void **state) {
   assert_int_equal(support_world_stats(&world).flows_closed, 1);
   assert_true(adit_stack_deadline(world.lab.stack) == UINT64_MAX);
   support_peer_raw(&peer, peer.next, peer.expected, SUPPORT_ACK, 100, NULL, 0, NULL, 0);
-  support_peer_expect(&peer, SUPPORT_RST | SUPPORT_ACK, &segment);
+  support_peer_expect(&peer, SUPPORT_RST, &segment);
   assert_int_equal(segment.sequence, peer.expected);
   support_segment_free(&segment);
+}
+
+/* What is left of a connection that both sides have ended is little, and there is a bound on it. */
+static void test_many_in_time_wait(void **state) {
+  (void)state;
+  enum { RECORD = 160, KEPT = 16384, CONNECTIONS = KEPT + 100 };
+  size_t before = support_world_stats(&world).memory_bytes;
+  world.holds = false;
+  for (unsigned i = 0; i < CONNECTIONS; i++) {
+    struct support_peer one = support_peer_at(&world, false, (uint16_t)(1024 + i));
+    world.count = 0;
+    world.owners[0] = (struct support_owner){0};
+    support_peer_connect(&one);
+    adit_flow_close(world.owners[0].flow);
+    support_peer_run(&one);
+    support_peer_send(&one, SUPPORT_FIN, NULL, 0);
+    support_peer_run(&one);
+    assert_true(one.fin);
+    support_peer_free(&one);
+  }
+  assert_int_equal(support_world_stats(&world).flows_open, 0);
+  size_t each = (support_world_stats(&world).memory_bytes - before) / KEPT;
+  assert_in_range(each, 1, RECORD);
+  support_lab_pass(&world.lab, 62 * SUPPORT_S);
+  assert_int_equal(support_world_stats(&world).memory_bytes, before);
+}
+
+/* A thousand clients refused at once all hear of it: who does not waits a second and asks again. */
+static void test_a_thousand_refusals_at_once(void **state) {
+  (void)state;
+  enum { CLIENTS = 1000 };
+  for (unsigned i = 0; i < CLIENTS; i++) {
+    struct support_peer one = support_peer_at(&world, false, (uint16_t)(1024 + i));
+    support_peer_syn(&one);
+    assert_int_equal(adit_flow_refuse(world.owners[i].flow, ADIT_REFUSE_HOST_UNREACHABLE), 0);
+  }
+  support_lab_flush(&world.lab);
+  assert_int_equal(support_ip_waiting(&world.lab), CLIENTS);
+  support_ip_forget(&world.lab);
+}
+
+static void test_resets_for_strays_are_limited(void **state) {
+  (void)state;
+  unsigned resets = 0;
+  for (unsigned i = 0; i < 1000; i++) {
+    support_peer_raw(&peer, 1, 2, SUPPORT_ACK, 100, NULL, 0, NULL, 0);
+    support_lab_flush(&world.lab);
+    resets += support_peer_skip(&peer);
+  }
+  assert_int_equal(resets, 100);
+  support_lab_pass(&world.lab, SUPPORT_S / 100);
+  for (unsigned i = 0; i < 1000; i++) support_peer_raw(&peer, 1, 2, SUPPORT_ACK, 100, NULL, 0, NULL, 0);
+  support_lab_flush(&world.lab);
+  assert_in_range(support_peer_skip(&peer), 9, 12);
 }
 
 /* ---- strange segments ---- */
@@ -833,6 +886,9 @@ int main(void) {
       with_world(test_newer_syn_reopens_time_wait),
       with_world(test_older_syn_in_time_wait_is_acknowledged),
       with_world(test_time_wait_ends_after_a_minute),
+      with_world(test_many_in_time_wait),
+      with_world(test_a_thousand_refusals_at_once),
+      with_world(test_resets_for_strays_are_limited),
       with_world(test_no_flags_combination_harms_a_closed_or_idle_port),
       with_world(test_port_zero_is_refused),
       with_world(test_httpd_and_owner_on_one_port_do_not_mix),

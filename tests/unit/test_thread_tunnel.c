@@ -256,19 +256,14 @@ static const struct {
     {"fds: -1 is not open", -EBADF, {.fds = no_fds}},
 };
 
-static void change(struct adit_tunnel_options *options, const struct adit_tunnel_options *by) {
-  if (by->upstream) options->upstream = by->upstream;
-  if (by->fds) options->fds = by->fds;
-  if (by->log_level) options->log_level = by->log_level;
-  options->udp = by->udp;
-  options->icmp = by->icmp;
-  options->dns = by->dns;
-  options->dns_cache = by->dns_cache;
-  options->interface = by->interface;
-  options->mtu = by->mtu;
-  options->memory_bytes = by->memory_bytes;
-  options->device = by->device;
-  options->answers = by->answers;
+/* Devices of several queues: socket pairs, `fds` for the tunnel and `far` for the test. */
+static void make_pairs(unsigned count, int *fds, int *far) {
+  for (unsigned i = 0; i < count; i++) {
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    fds[i] = pair[0];
+    far[i] = pair[1];
+  }
 }
 
 static void check_refusal(struct support_bench *bench, int error, const char *named) {
@@ -292,7 +287,7 @@ static void test_what_is_refused_has_a_reason(void **state) {
       struct support_bench bench;
       support_bench_prepare(&bench);
       bench.options.own_fds = own;
-      change(&bench.options, &refused[i].change);
+      support_bench_change(&bench.options, &refused[i].change);
       check_refusal(&bench, refused[i].error, refused[i].named);
       if (bench.options.fds == &bench.near) assert_int_equal(support_is_open(bench.near), !own);
       if (support_is_open(bench.near)) close(bench.near);
@@ -357,12 +352,7 @@ static void test_fds_of_a_start_that_fails(void **state) {
       struct support_bench bench;
       int fds[FDS], far[FDS];
       support_bench_prepare(&bench);
-      for (int i = 0; i < FDS; i++) {
-        int pair[2];
-        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-        fds[i] = pair[0];
-        far[i] = pair[1];
-      }
+      make_pairs(FDS, fds, far);
       int mine = fds[2], other[2] = {-1, -1};
       if (which == 0) fds[2] = fds[1];
       if (which == 1) fds[2] = 1000000;
@@ -405,12 +395,7 @@ static void test_start_without_enough_fds(void **state) {
     struct support_bench bench;
     int fds[FDS], far[FDS];
     support_bench_prepare(&bench);
-    for (int i = 0; i < FDS; i++) {
-      int pair[2];
-      assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-      fds[i] = pair[0];
-      far[i] = pair[1];
-    }
+    make_pairs(FDS, fds, far);
     bench.options.fds = fds;
     bench.options.queues = FDS;
     bench.options.dns = "fake";
@@ -447,12 +432,7 @@ static void test_several_queues(void **state) {
   struct support_bench bench;
   int fds[FDS], far[FDS];
   support_bench_prepare(&bench);
-  for (int i = 0; i < FDS; i++) {
-    int pair[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-    fds[i] = pair[0];
-    far[i] = pair[1];
-  }
+  make_pairs(FDS, fds, far);
   close(bench.near);
   close(bench.far);
   bench.options.fds = fds;

@@ -65,6 +65,7 @@ static void test_idle_stack_sleeps_for_ever(void **state) {
 static void test_deadline_is_never_in_the_past(void **state) {
   (void)state;
   establish();
+  assert_int_equal(adit_flow_write(owner->flow, "x", 1), 1); /* not acknowledged, but sent again and again */
   for (int i = 0; i < 100; i++) {
     jump(37 * SUPPORT_MS);
     assert_true(adit_stack_deadline(world.lab.stack) > adit_stack_now(world.lab.stack));
@@ -72,10 +73,68 @@ static void test_deadline_is_never_in_the_past(void **state) {
   }
 }
 
+static void test_flow_at_rest_needs_no_timer(void **state) {
+  (void)state;
+  establish();
+  support_lab_pass(&world.lab, 1100 * SUPPORT_MS); /* the park has seen that it is empty */
+  assert_true(sleeps_for_ever());
+  assert_int_equal(adit_flow_write(owner->flow, "x", 1), 1);
+  support_lab_flush(&world.lab);
+  assert_false(sleeps_for_ever());
+  support_peer_run(&peer);
+  jump(SUPPORT_S);
+  assert_true(sleeps_for_ever());
+}
+
+static void idle_minute(struct adit_stack_options *options) {
+  options->idle_ms = 60000;
+}
+
+/* Three ways to be silent: nothing at all, a closed window whose probes are answered, and a close that nobody finishes. */
+static void test_silent_connections_end(void **state) {
+  (void)state;
+  support_peer_free(&peer);
+  support_world_close(&world);
+  support_world_open(&world, 10, idle_minute);
+  struct support_peer peers[4];
+  for (unsigned i = 0; i < 4; i++) {
+    peers[i] = support_peer_at(&world, false, (uint16_t)(PORT + i));
+    support_peer_connect(&peers[i]);
+  }
+  static const char zeros[100000];
+  peers[1].window = 0;
+  support_peer_ack(&peers[1], peers[1].expected);
+  assert_int_equal(adit_flow_write(world.owners[1].flow, zeros, sizeof zeros), sizeof zeros);
+  adit_flow_close(world.owners[2].flow);
+  support_peer_run(&peers[2]); /* FIN is acknowledged; none comes */
+  for (unsigned second = 0; second < 58; second++) {
+    support_lab_pass(&world.lab, SUPPORT_S);
+    support_peer_ack(&peers[1], peers[1].expected);
+    support_peer_send(&peers[3], SUPPORT_PSH, "x", 1);
+    support_lab_flush(&world.lab);
+    for (unsigned i = 0; i < 4; i++) support_peer_skip(&peers[i]);
+  }
+  assert_int_equal(world.owners[0].closed + world.owners[1].closed, 0);
+  for (unsigned second = 0; second < 8; second++) {
+    support_lab_pass(&world.lab, SUPPORT_S);
+    support_peer_ack(&peers[1], peers[1].expected);
+    support_lab_flush(&world.lab);
+    for (unsigned i = 0; i < 4; i++) support_peer_skip(&peers[i]);
+  }
+  for (unsigned i = 0; i < 2; i++) {
+    assert_int_equal(world.owners[i].closed, 1);
+    assert_int_equal(world.owners[i].error, -ETIMEDOUT);
+    assert_true(peers[i].reset);
+  }
+  assert_int_equal(world.owners[3].closed, 0);
+  assert_int_equal(support_world_stats(&world).flows_open, 1);
+  for (unsigned i = 0; i < 4; i++) support_peer_free(&peers[i]);
+  peer = support_peer_at(&world, false, PORT);
+}
+
 static void test_sleeps_again_when_the_last_flow_is_gone(void **state) {
   (void)state;
   establish();
-  assert_false(sleeps_for_ever());
   adit_flow_abort(owner->flow);
   support_lab_flush(&world.lab);
   support_peer_skip(&peer);
@@ -237,6 +296,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       with_world(test_idle_stack_sleeps_for_ever),
       with_world(test_deadline_is_never_in_the_past),
+      with_world(test_flow_at_rest_needs_no_timer),
+      with_world(test_silent_connections_end),
       with_world(test_sleeps_again_when_the_last_flow_is_gone),
       with_world(test_first_retransmission_of_the_syn_ack_after_a_second),
       with_world(test_retransmission_of_data),

@@ -130,6 +130,8 @@ enum adit_drop {
   ADIT_DROP_FRAGMENT,      /**< a fragment that was not reassembled: overlapping, too many, too late */
   ADIT_DROP_PARKED,        /**< a SYN beyond the bound on parked ones */
   ADIT_DROP_MEMORY,        /**< the budget is spent */
+  ADIT_DROP_OLD,           /**< TCP: older than what its connection has received before (RFC 7323, 5: PAWS) */
+  ADIT_DROP_UNSTAMPED,     /**< TCP: without a timestamp, on a connection that has them (RFC 7323, 3.2) */
   ADIT_DROPS
 };
 

@@ -78,7 +78,7 @@ struct adit_stack_options {
   uint8_t secret[16];                     /**< random bytes; initial sequence numbers (RFC 6528) and all other random
                                                choices follow from them, so equal secrets repeat a run exactly */
   uint64_t now_ns;                        /**< monotonic time, nanoseconds */
-  uint32_t mtu;                           /**< 68..65535, at least 1280 for IPv6 (RFC 8200, 5); 0 = 1500 */
+  uint32_t mtu;                           /**< 576..65535, at least 1280 for IPv6 (RFC 8200, 5); 0 = 1500 */
   uint32_t offload;                       /**< set of enum adit_offload_bits that `output` takes */
   const adit_cidr *answer; /**< the networks whose addresses the stack is; copied. NULL = every address */
   size_t answers;          /**< number of networks in `answer` */
@@ -87,9 +87,10 @@ struct adit_stack_options {
   bool ethernet;           /**< packets are Ethernet frames: speak ARP and neighbour discovery */
   uint8_t mac[6];          /**< with `ethernet`: own hardware address */
   size_t budget_bytes;     /**< bound on memory for flows, segments and data; 0 = 256 MiB */
-  uint32_t parked;         /**< bound on SYNs that wait for an answer; 0 = 4096 */
+  uint32_t parked;         /**< bound on SYNs that wait for an answer, and on handshakes that are not over; 0 = 4096 */
   uint32_t window_bytes;   /**< receive window of one flow, 64 KiB .. 16 MiB; 0 = 1 MiB */
   uint32_t send_bytes;     /**< bytes written to one flow and not yet acknowledged, at most; 0 = 1 MiB */
+  uint32_t idle_ms; /**< a flow on which no byte moves for so long is reset (-ETIMEDOUT); 0 = never, else >= 1000 */
 };
 
 /** Make a stack. Returns 0 and `*stack`, owned by the caller, or -EINVAL, -ENOMEM. */
@@ -124,7 +125,7 @@ uint64_t adit_stack_now(const struct adit_stack *stack);
 /** Where a flow stands. It moves downwards only. */
 enum adit_flow_state {
   ADIT_FLOW_PARKED,      /**< the SYN waits for an answer; nothing was sent */
-  ADIT_FLOW_ACCEPTED,    /**< the SYN-ACK leaves with the next flush; there is no room to write before `established` */
+  ADIT_FLOW_ACCEPTED,    /**< the SYN-ACK leaves with the next flush; from then on there is room to write */
   ADIT_FLOW_ESTABLISHED, /**< the handshake is done; either direction may have ended since */
   ADIT_FLOW_CLOSED,      /**< `closed` was called or is about to be: the handle may only be read until it returns */
   ADIT_FLOW_STATES
@@ -187,6 +188,22 @@ struct adit_stack *adit_flow_stack(const struct adit_flow *flow);
 /** A number that no other flow of this stack has had, for logs. */
 uint64_t adit_flow_id(const struct adit_flow *flow);
 
+/** When its SYN came, the last one if the client had to repeat it; nanoseconds, as adit_stack_now. */
+uint64_t adit_flow_begun(const struct adit_flow *flow);
+
+/** Bytes that the client has sent and that came in order, as of the last flush; FIN does not count. */
+uint64_t adit_flow_carried_up(const struct adit_flow *flow);
+
+/** Bytes that the client has acknowledged, likewise. */
+uint64_t adit_flow_carried_down(const struct adit_flow *flow);
+
+/**
+ * Show every flow to `each`, parked ones included, in no order. They may be read there and nothing else: not changed, and
+ * not kept.
+ */
+void adit_stack_flows(const struct adit_stack *stack, void (*each)(void *user, const struct adit_flow *flow),
+                      void *user);
+
 /** Bytes that wait to be read. */
 size_t adit_flow_available(const struct adit_flow *flow);
 
@@ -210,14 +227,16 @@ size_t adit_flow_room(const struct adit_flow *flow);
 
 /**
  * Where the next bytes to be sent may be put, without copying: fills at most `iovcnt` pieces of writable memory, of
- * adit_flow_room bytes at most. Valid until the next call on this flow. Returns the number of pieces, 0 for no room or no
- * memory; then `writable` follows. Fill and adit_flow_commit.
+ * adit_flow_room bytes at most. Valid until the next call on this flow, the next adit_flow_reserve or adit_flow_write on any
+ * flow of the stack, or the return to the loop. Returns the number of pieces, 0 for no room or no memory; then `writable`
+ * follows. Fill and adit_flow_commit.
  */
 unsigned adit_flow_reserve(struct adit_flow *flow, struct iovec *iov, unsigned iovcnt);
 
-/** Send the first `bytes` bytes of what adit_flow_reserve gave. Returns 0, -EINVAL when that was less, or -ENOBUFS (then
- * `writable` follows, and nothing was taken). */
-int adit_flow_commit(struct adit_flow *flow, size_t bytes);
+/** Send the first `bytes` bytes of what adit_flow_reserve gave. Returns how many were sent, -EINVAL when that was less, or
+ * -ENOBUFS for none. When memory lacked for some, `writable` follows, and those stay where they are until they are committed,
+ * by this call again; the next adit_flow_reserve or adit_flow_write on this flow gives them up. */
+ssize_t adit_flow_commit(struct adit_flow *flow, size_t bytes);
 
 /**
  * Copy and send as many bytes as there is room for. Returns how many, 0 when there is no room (then `writable` follows),
@@ -250,7 +269,19 @@ void adit_flow_abort(struct adit_flow *flow);
 int adit_stack_send_datagram(struct adit_stack *stack, adit_endpoint from, adit_endpoint to, const struct iovec *iov,
                              unsigned iovcnt);
 
-/** Answer a datagram with ICMP port unreachable. Only inside the `datagram` callback that brought it. Returns as above. */
+/**
+ * Send several datagrams whose payloads lie one behind the other in the pieces, wherever those begin and end: `each` bytes,
+ * the last one what is left. Where the device cuts datagrams (ADIT_OFFLOAD_USO) few super-packets carry them, otherwise they
+ * leave one by one; nothing else differs. The pieces are borrowed until the return.
+ * Returns how many were sent; fewer than there are, when one could not be: then adit_stack_send_datagram tells why.
+ */
+size_t adit_stack_send_datagrams(struct adit_stack *stack, adit_endpoint from, adit_endpoint to,
+                                 const struct iovec *iov, unsigned iovcnt, size_t each);
+
+/**
+ * Answer a datagram with ICMP port unreachable. Only inside the `datagram` callback that brought it. Of datagrams that
+ * came in one super-packet the first one refused is answered. Returns as above.
+ */
 int adit_stack_refuse_datagram(struct adit_stack *stack, const struct adit_datagram *datagram);
 
 /**
