@@ -73,6 +73,7 @@ clean_up() {
       [ -s "$name" ] && { printf -- '--- %s (its last lines)\n' "${name##*/}"; tail -n 30 "$name"; } >&2
     done
     printf '%s: FAILED with status %s after %s good checks\n' "$TEST" "$status" "$CHECKS" >&2
+    [ ! -e "$WORK/why" ] || cut -c 1-2000 "$WORK/why" >&2 # again, where it is found: at the end
   fi
   for name in "${!SPACES[@]}"; do
     ip netns delete "$name"
@@ -91,7 +92,7 @@ ip link set lo up
 
 # fail TEXT...: end the test.
 fail() {
-  printf '%s: line %s: %s\n' "$TEST" "$(caller_line)" "$*" >&2
+  printf '%s: line %s: %s\n' "$TEST" "$(caller_line)" "$*" | tee "$WORK/why" >&2
   exit 1
 }
 
@@ -237,6 +238,21 @@ in_ns() {
   local space=$1
   shift
   ip netns exec "$space" "$@"
+}
+
+# capture NAME INTERFACE FILTER: tcpdump prints what crosses the interface, and echo for captured, into out_of NAME.
+capture() {
+  start "$1" tcpdump -i "$2" -n -l -s 128 -B 65536 -Z root "($3) or icmp"
+  wait_for 10 "$1: tcpdump listens" file_has "$(err_of "$1")" 'listening on'
+}
+
+# captured NAME HOST: returns when all has been printed that crossed before, for tcpdump reads late and what it has not
+# read when it is stopped is lost. It pings HOST over the interface, with a length of its own each time.
+CAPTURES=0
+captured() {
+  CAPTURES=$((CAPTURES + 1))
+  ping -n -c 1 -W 5 -s $((100 + CAPTURES)) "$2" >/dev/null || fail "$1: $2 does not answer a ping"
+  wait_for 30 "$1: all is printed" file_has "$(out_of "$1")" "ICMP echo reply.* length $((108 + CAPTURES))\$"
 }
 
 # Conditions for wait_for.

@@ -21,8 +21,7 @@ transfer() { # OPTION...
   head -c $BYTES /dev/urandom >"$WORK/sent"
   start serve "$ADIT" serve --dev adit0 "$@"
   wait_for 10 'serve is ready' file_has "$(out_of serve)" '^Ready'
-  start sniff tcpdump -i adit0 -n -l -B 65536 -s 128 -Z root tcp
-  wait_for 10 'tcpdump listens' file_has "$(err_of sniff)" 'listening on'
+  capture sniff adit0 tcp
   for host in $V4 "[$V6]"; do
     check_command "download from $host" curl -gsS --max-time 60 -o "$WORK/page" "http://$host/bytes/$BYTES"
     check_equal "bytes from $host" $BYTES "$(stat -c %s "$WORK/page")"
@@ -30,6 +29,7 @@ transfer() { # OPTION...
     nc -N -w 20 "${address%]}" 7 <"$WORK/sent" >"$WORK/back" || fail "echo by $host: nc failed"
     check_equal "bytes back from $host" "$(sha256sum <"$WORK/sent")" "$(sha256sum <"$WORK/back")"
   done
+  captured sniff $V4
   stop sniff INT
   check_contains 'no packet is missing in the capture' '0 packets dropped by kernel' "$(cat "$(err_of sniff)")"
   stop serve

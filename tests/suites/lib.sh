@@ -22,7 +22,7 @@ JOBS=$(nproc)
 count() { printf '%s %s %s\n' "$1" "$2" "${3:-0}" >>"$ADIT_SUITE_DIR/counts"; }
 
 # failed_test NAME FILE, unsteady_test NAME FILE: for the runner's last lines, with the end of what it printed.
-told() { { printf '%s\n' "$2"; grep -v '^ *$' "$3" | tail -n 12 | cut -c 1-200 | sed 's/^/    /'; } >>"$ADIT_SUITE_DIR/$1"; }
+told() { { printf '%s\n' "$2"; grep -v '^ *$' "$3" | tail -n 16 | cut -c 1-400 | sed 's/^/    /'; } >>"$ADIT_SUITE_DIR/$1"; }
 failed_test() { told failed "$@"; }
 unsteady_test() { told unsteady "$@"; }
 second_try() { [ "${CI:-}" = true ]; }
