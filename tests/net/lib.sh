@@ -90,6 +90,13 @@ for folder in /run/netns /run/adit; do # the latter is where control sockets are
 done
 ip link set lo up
 
+# Addresses are what they will be at once, instead of tentative for a second or two: states can be compared.
+without_dad() {
+  local which
+  for which in all default; do echo 0 >/proc/sys/net/ipv6/conf/$which/accept_dad; done
+}
+without_dad
+
 # fail TEXT...: end the test.
 fail() {
   printf '%s: line %s: %s\n' "$TEST" "$(caller_line)" "$*" | tee "$WORK/why" >&2
@@ -231,6 +238,7 @@ netns() {
   ip netns add "$1"
   SPACES[$1]=1
   ip netns exec "$1" ip link set lo up
+  ip netns exec "$1" bash -c "$(declare -f without_dad); without_dad"
 }
 
 # in_ns SPACE COMMAND...
@@ -260,6 +268,9 @@ file_has() { grep -q -e "$2" "$1"; }                                      # file
 file_has_lines() { [ "$(wc -l <"$1")" -ge "$2" ]; }                       # file_has_lines FILE NUMBER
 link_exists() { ip link show dev "$1" >/dev/null 2>&1; }                  # link_exists NAME
 link_is_gone() { ! ip link show dev "$1" >/dev/null 2>&1; }               # link_is_gone NAME
+link_is_settled() { # link_is_settled NAME: the kernel has given it its link-local address, and what belongs to that
+  [ -n "$(ip -6 address show dev "$1" scope link -tentative)" ] && ip -6 route show dev "$1" | grep -q '^fe80'
+}
 link_is_up() { ip -o link show dev "$1" up 2>/dev/null | grep -q LOWER_UP; } # link_is_up NAME: up and with carrier
 port_answers() { (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null; }                # port_answers HOST PORT: TCP connects
 

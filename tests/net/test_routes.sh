@@ -32,8 +32,7 @@ ip addr add fd05::1/64 dev v0 nodad
 ip link set v0 up
 ip route add default via $GATE4
 ip -6 route add default via $GATE6
-no_address_is_tentative() { [ -z "$(ip -6 addr show tentative)$(in_ns far ip -6 addr show tentative)" ]; }
-wait_for 10 'addresses are settled' no_address_is_tentative
+wait_for 10 'addresses are settled' link_is_settled v0
 start_in far web python3 -m http.server --bind :: --directory "$WORK/www" 8000
 start_in far socks microsocks -i $GATE4 -p 1080
 wait_for 10 'the web server answers' port_answers $FAR4 8000

@@ -25,6 +25,7 @@ ip addr add 10.9.0.1/24 dev near
 ip link set near up
 in_ns outside ip addr add 10.9.0.2/24 dev far
 in_ns outside ip link set far up
+wait_for 10 'addresses are settled' link_is_settled near
 for i in 1 2 3; do in_ns outside ip addr add 203.0.113.$i/32 dev lo; done
 ip route add default via 10.9.0.2
 printf '127.0.0.1 localhost\n203.0.113.1 web.test\n10.9.0.2 proxy.test\n' >"$WORK/hosts"

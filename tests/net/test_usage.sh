@@ -145,7 +145,7 @@ BEFORE=$(state)
 
 # --- the default network is somebody else's; a chosen one is only warned of
 ip link add lan0 type bridge
-ip link set lan0 up
+ip link set lan0 addrgenmode none up # no address that comes later
 ip address add 192.168.3.77/24 dev lan0
 BEFORE=$(state)
 refuse 1 "adit dump: the network of 192.168.3.11/24 is already in use on lan0 (192.168.3.77/24); give another one with \
@@ -159,7 +159,7 @@ BEFORE=$(state)
 
 # --- no permission: neither for a new device, nor for changing one that somebody prepared
 ip link add br0 type bridge
-ip link set br0 up
+ip link set br0 addrgenmode none up # no address that comes later
 ip tuntap add dev keep0 mode tap
 ip link add bond0 type bridge
 ip link set keep0 master bond0

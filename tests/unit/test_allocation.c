@@ -17,6 +17,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -334,6 +335,8 @@ static unsigned tunnel(const struct place *place, const struct way *way, unsigne
     if (!run_session(&session)) fail_msg("allocation %llu (each %llu): afterwards, %s fails", at, each, session.step);
   }
   support_bench_close(&bench);
+  for (unsigned ms = 0; support_threads() != threads_before && ms < SUPPORT_PATIENCE_MS; ms += SUPPORT_TURN_MS)
+    poll(NULL, 0, SUPPORT_TURN_MS); /* a thread that was joined may still be listed for a moment */
   if (support_threads() != threads_before)
     fail_msg("allocation %llu (each %llu): threads: %u before, %u after", at, each, threads_before, support_threads());
   if (support_open_fds() != fds_before)
