@@ -19,7 +19,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,24 +84,18 @@ static uint32_t patience_ms(const struct adit_egress *egress) {
 
 /* ---- ends -------------------------------------------------------------------------------------------------------- */
 
-static void release(struct adit_watch *watch) {
-  free(watch); /* the watch is the first member of the first member of struct attempt */
-}
-
-/* Let the attempt go. Returns its fd, which is then the caller's, or -1. */
-static int detach(struct adit_connect *connect) {
+/* Let the attempt go. Returns its watch, which is then the caller's, or NULL. */
+static struct adit_watch *detach(struct adit_connect *connect) {
   struct attempt *attempt = connect->attempt;
-  if (!attempt) return -1;
+  if (!attempt) return NULL;
   adit_own_forget(&connect->own);
-  int fd = attempt->socket.watch.fd;
   connect->attempt = NULL;
-  adit_loop_unwatch(connect->relay->loop, &attempt->socket.watch, release);
-  return fd;
+  return &attempt->socket.watch;
 }
 
 static void end_attempt(struct adit_connect *connect) {
-  int fd = detach(connect);
-  if (fd >= 0) close(fd);
+  struct adit_watch *watch = detach(connect);
+  if (watch) adit_loop_close(connect->relay->loop, watch, adit_watch_free);
 }
 
 static void destroy(struct adit_connect *connect) {
@@ -136,12 +129,12 @@ static void succeed(struct adit_connect *connect) {
   void *user = connect->user;
   bool associate = connect->associate;
   adit_endpoint bound = associate ? connect->talk.codec.socks5.bound : connect->endpoint;
-  int fd = detach(connect);
+  struct adit_watch *watch = detach(connect);
   destroy(connect);
   if (associate)
-    events->associated(user, fd, bound);
+    events->associated(user, watch, bound);
   else
-    events->done(user, fd);
+    events->done(user, watch);
 }
 
 /* ---- errno to what the client sees ------------------------------------------------------------------------------- */
@@ -221,13 +214,11 @@ static int connect_to(int fd, adit_endpoint to) {
  * itself finds is told later.
  */
 static int begin_attempt(struct adit_connect *connect) {
-  static const int on = 1;
   struct adit_relay *relay = connect->relay;
   adit_endpoint to = destination(connect);
   int fd = adit_outside_socket(connect->egress, to.ip.version == 6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
   if (fd == -EAFNOSUPPORT) return fail_later(connect, EAFNOSUPPORT);
   if (fd < 0) return fd;
-  (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   int error = connect_to(fd, to);
   if (error) {
     close(fd);
@@ -336,13 +327,19 @@ static void begin_talk(struct adit_connect *connect) {
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
 
-static void on_socket(struct adit_relay_socket *socket, uint32_t events) {
-  struct adit_connect *connect = ((struct attempt *)socket)->connect; /* its first member */
+/* Why the socket is not connected: a positive errno. */
+static int error_of(int fd) {
   int error = 0;
   socklen_t length = sizeof error;
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0) return errno;
+  return error;
+}
+
+static void on_socket(struct adit_relay_socket *socket, uint32_t events) {
+  struct adit_connect *connect = ((struct attempt *)socket)->connect; /* its first member */
   if (connect->stage == STAGE_TCP) {
     adit_own_forget(&connect->own);
-    if (getsockopt(socket->watch.fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0) error = errno;
+    int error = events & (EPOLLERR | EPOLLHUP) ? error_of(socket->watch.fd) : 0;
     if (error)
       fail_by_errno(connect, error);
     else if (is_direct(connect))

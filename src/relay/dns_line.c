@@ -29,13 +29,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #define MILLISECOND_NS UINT64_C(1000000)
 
@@ -200,16 +201,10 @@ static void give_up_all(struct adit_dns_line *line, enum adit_dns_unanswered why
 
 /* ---- the connection ---------------------------------------------------------------------------------------------- */
 
-static void release(struct adit_watch *watch) {
-  free(watch); /* the watch is the first member of the first member */
-}
-
 static void hang_up(struct adit_dns_line *line) {
   struct connection *connection = line->connection;
   if (!connection) return;
-  int fd = connection->socket.watch.fd;
-  adit_loop_unwatch(line->relay->loop, &connection->socket.watch, release);
-  close(fd);
+  adit_loop_close(line->relay->loop, &connection->socket.watch, adit_watch_free);
   line->connection = NULL;
 }
 
@@ -333,7 +328,8 @@ static void on_ready(struct adit_relay_socket *socket, uint32_t events) {
   if (line->connection == connection && (events & EPOLLOUT)) send_unsent(line);
 }
 
-static void on_connected(void *user, int fd) {
+static void on_connected(void *user, struct adit_watch *socket) {
+  static const int on = 1;
   struct adit_dns_line *line = user;
   line->connect = NULL;
   struct connection *connection = calloc(1, sizeof *connection);
@@ -341,11 +337,12 @@ static void on_connected(void *user, int fd) {
   if (!error) {
     connection->socket.ready = on_ready;
     connection->line = line;
-    error = adit_loop_watch(line->relay->loop, &connection->socket.watch, ADIT_WATCH_SOCKET, fd, EPOLLIN);
+    (void)setsockopt(socket->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* questions do not wait for one another */
+    error = adit_loop_hand_over(line->relay->loop, socket, &connection->socket.watch, EPOLLIN, adit_watch_free);
   }
   if (error) {
     free(connection);
-    close(fd);
+    adit_loop_close(line->relay->loop, socket, adit_watch_free);
     say(line, strerror(-error));
     give_up_all(line, ADIT_DNS_UNREACHABLE);
     return;

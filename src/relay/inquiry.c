@@ -68,17 +68,13 @@ static bool has_found(const struct adit_inquiry *inquiry) {
 
 /* ---- ends -------------------------------------------------------------------------------------------------------- */
 
-static void release(struct adit_watch *watch) {
-  free(watch); /* the watch is the first member of the first member */
-}
-
 /* Nothing more is expected from the server that was asked. */
 static void end_try(struct adit_inquiry *inquiry) {
   struct adit_inquiry_query *query = inquiry->query;
   if (query) {
     int fd = query->socket.watch.fd;
     adit_own_forget(&query->own);
-    adit_loop_unwatch(inquiry->inquirer->relay->loop, &query->socket.watch, release);
+    adit_loop_unwatch(inquiry->inquirer->relay->loop, &query->socket.watch, adit_watch_free);
     close(fd);
     inquiry->query = NULL;
   }

@@ -90,15 +90,16 @@ struct adit_connect;
 /** What becomes of a connection attempt; exactly one of them is called, once, from the loop, never from start. */
 struct adit_connect_events {
   /**
-   * The far end has answered. `fd` is now the callee's, and watched by nobody. What the far end may have said already
+   * The far end has answered. `socket` is now the callee's, who hands it over to a watch of its own or closes it
+   * (adit_loop_hand_over, adit_loop_close, with adit_watch_free) before it returns. What the far end may have said already
    * waits in it: nothing of an upstream's answer is left there, and nothing of the far end's bytes was taken out.
    */
-  void (*done)(void *user, int fd);
+  void (*done)(void *user, struct adit_watch *socket);
   /**
-   * Instead of `done`, for a target that says `associate`: `fd` is the control connection, likewise the callee's, and
+   * Instead of `done`, for a target that says `associate`: `socket` is the control connection, likewise the callee's, and
    * `relay` is where datagrams go, as the proxy says: version 0 when it gave a name.
    */
-  void (*associated)(void *user, int fd, adit_endpoint relay);
+  void (*associated)(void *user, struct adit_watch *socket, adit_endpoint relay);
   /**
    * It did not work. `how` is what the client should see (ADIT_REFUSE_*), `silent` that it should see nothing (it will
    * time out by itself, as without a relay); `why` is a sentence for the log, borrowed.

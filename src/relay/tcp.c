@@ -93,14 +93,11 @@ struct adit_tcp_session {
   bool failed;       /* the outside has reset; what it had sent before is still being read */
   bool much;         /* the last receive filled what it was given */
   bool keeps_alive;  /* the socket probes */
+  bool hurries;      /* the socket sends at once (TCP_NODELAY) */
   adit_ip held;      /* a fake address that is in use; version 0 = none */
 };
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
-
-static void release(struct adit_watch *watch) {
-  free(watch); /* the watch is the first member of the first member */
-}
 
 /* Out of the list and of memory. The flow is no longer ours; a socket is closed, with a reset if `reset`. */
 static void forget(struct adit_tcp_session *session, bool reset) {
@@ -118,11 +115,9 @@ static void forget(struct adit_tcp_session *session, bool reset) {
     free(session);
     return;
   }
-  int fd = session->socket.watch.fd;
   const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-  adit_loop_unwatch(relay->loop, &session->socket.watch, release);
-  if (reset) (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-  close(fd);
+  if (reset) (void)setsockopt(session->socket.watch.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  adit_loop_close(relay->loop, &session->socket.watch, adit_watch_free); /* its first member's first member */
 }
 
 /* Both sides have ended. What was written to the client still goes out. */
@@ -271,6 +266,14 @@ static bool pump_down(struct adit_tcp_session *session) {
   return true;
 }
 
+/* From the second send on small pieces must not wait for each other; before, there is nothing that they could wait for. */
+static void hurry(struct adit_tcp_session *session) {
+  static const int on = 1;
+  if (session->hurries) return;
+  (void)setsockopt(session->socket.watch.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  session->hurries = true;
+}
+
 /* Returns the number of bytes that the socket took, or a negative errno. */
 static ssize_t send_pieces(int fd, struct iovec *piece, unsigned count) {
   struct msghdr message = {.msg_iov = piece, .msg_iovlen = count};
@@ -290,6 +293,7 @@ static bool pump_up(struct adit_tcp_session *session) {
     unsigned count = adit_flow_peek(session->flow, piece, PIECES);
     size_t offered = 0;
     for (unsigned i = 0; i < count; i++) offered += piece[i].iov_len;
+    if (session->bytes_up > 0) hurry(session);
     ssize_t sent = send_pieces(session->socket.watch.fd, piece, count);
     if (sent < 0 && sent != -EAGAIN) {
       session->failed = true; /* the reason, or more bytes, are read; then it ends */
@@ -401,13 +405,13 @@ static const struct adit_flow_events flow_events = {
 
 /* ---- what becomes of the connection to the outside --------------------------------------------------------------- */
 
-static void on_done(void *user, int fd) {
+static void on_done(void *user, struct adit_watch *socket) {
   struct adit_tcp_session *session = user;
   struct adit_relay *relay = session->relay;
   session->connect = NULL;
   relay->stats.connected++;
-  int error = adit_loop_watch(relay->loop, &session->socket.watch, ADIT_WATCH_SOCKET, fd, EPOLLIN);
-  if (error) close(fd);
+  int error = adit_loop_hand_over(relay->loop, socket, &session->socket.watch, EPOLLIN, adit_watch_free);
+  if (error) adit_loop_close(relay->loop, socket, adit_watch_free);
   if (!error) error = adit_flow_accept(session->flow);
   if (error) {
     relay->stats.flows_limited++;
@@ -416,6 +420,7 @@ static void on_done(void *user, int fd) {
     end_by_reset(session);
     return;
   }
+  adit_flow_await_answers(session->flow);
   session->state = SESSION_OPEN;
   session->active_ns = adit_loop_now(relay->loop);
   renew_timer(session);

@@ -12,13 +12,11 @@
  */
 #include "relay/state.h"
 
-#include <unistd.h>
-
-static void on_answered(void *user, int fd, adit_endpoint bound) {
+static void on_answered(void *user, struct adit_watch *socket, adit_endpoint bound) {
   struct adit_egress *egress = user;
   (void)bound;
   egress->trial = NULL;
-  close(fd);
+  adit_loop_close(egress->relay->loop, socket, adit_watch_free);
 }
 
 static void on_failed(void *user, enum adit_refusal how, bool silent, const char *why) {

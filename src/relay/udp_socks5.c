@@ -86,10 +86,8 @@ static void free_control(struct adit_watch *watch) {
 static void close_association(struct socks5_session *session) {
   struct control *control = session->control;
   if (control) {
-    int fd = control->socket.watch.fd;
     session->control = NULL;
-    adit_loop_unwatch(relay_of(session)->loop, &control->socket.watch, free_control);
-    close(fd);
+    adit_loop_close(relay_of(session)->loop, &control->socket.watch, free_control);
   }
   adit_udp_socket_close(&session->base, NULL);
   session->stage = STAGE_IDLE;
@@ -163,17 +161,18 @@ static void send_wrapped(struct socks5_session *session, adit_endpoint local, co
                                                                  .length = length});
 }
 
-/* Keep the control connection, take up the socket for datagrams. Returns 0 or a negative errno; `fd` is then closed. */
-static int open_association(struct socks5_session *session, int fd, adit_endpoint to) {
+/* Keep the control connection, take up the socket for datagrams. Returns 0 or a negative errno. */
+static int open_association(struct socks5_session *session, struct adit_watch *socket, adit_endpoint to) {
   struct control *control = calloc(1, sizeof *control);
   int error = -ENOMEM;
-  if (!control) goto close_fd;
+  if (!control) return error;
   control->session = session;
   control->socket.ready = on_control;
-  keep_alive(fd);
+  keep_alive(socket->fd);
   error = adit_udp_socket_open(&session->base, to.ip.version, &to);
   if (error) goto free_control;
-  error = adit_loop_watch(relay_of(session)->loop, &control->socket.watch, ADIT_WATCH_SOCKET, fd, EPOLLIN | EPOLLRDHUP);
+  error = adit_loop_hand_over(relay_of(session)->loop, socket, &control->socket.watch, EPOLLIN | EPOLLRDHUP,
+                              adit_watch_free);
   if (error) goto close_socket;
   session->control = control;
   session->stage = STAGE_OPEN;
@@ -183,23 +182,18 @@ close_socket:
   adit_udp_socket_close(&session->base, NULL);
 free_control:
   free(control);
-close_fd:
-  close(fd);
   return error;
 }
 
-static void on_associated(void *user, int fd, adit_endpoint said) {
+static void on_associated(void *user, struct adit_watch *socket, adit_endpoint said) {
   struct socks5_session *session = user;
   struct adit_relay *relay = relay_of(session);
   adit_endpoint to = relay_address(session->base.egress, said);
   session->connect = NULL;
   session->stage = STAGE_IDLE;
-  int error = to.port ? 0 : -EADDRNOTAVAIL;
-  if (error)
-    close(fd);
-  else
-    error = open_association(session, fd, to);
+  int error = to.port ? open_association(session, socket, to) : -EADDRNOTAVAIL;
   if (error) {
+    adit_loop_close(relay->loop, socket, adit_watch_free);
     char text[ADIT_ADDRESS_TEXT];
     adit_log_limited(relay->log, &relay->upstream_limit, now_of(session), ADIT_LOG_WARNING, 0,
                      "the proxy's relay for datagrams, %s, cannot be used: %s", adit_endpoint_format(to, text),

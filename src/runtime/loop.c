@@ -86,15 +86,45 @@ int adit_loop_rewatch(struct adit_loop *loop, struct adit_watch *watch, uint32_t
   return error;
 }
 
-void adit_loop_unwatch(struct adit_loop *loop, struct adit_watch *watch, void (*release)(struct adit_watch *watch)) {
-  if (!watch->watched) return;
-  /* Fails only for an fd that was closed too early, and then the kernel has forgotten it already. */
-  (void)control(loop, EPOLL_CTL_DEL, watch, 0);
+static void give_up(struct adit_loop *loop, struct adit_watch *watch, void (*release)(struct adit_watch *watch)) {
   watch->watched = false;
   watch->reaping = true;
   watch->release = release;
   watch->next = loop->reap;
   loop->reap = watch;
+}
+
+/* close() alone would do while nobody else has the file; a process that is about to execute something has it. */
+void adit_loop_unwatch(struct adit_loop *loop, struct adit_watch *watch, void (*release)(struct adit_watch *watch)) {
+  if (!watch->watched) return;
+  /* Fails only for an fd that was closed too early, and then the kernel has forgotten it already. */
+  (void)control(loop, EPOLL_CTL_DEL, watch, 0);
+  give_up(loop, watch, release);
+}
+
+int adit_loop_hand_over(struct adit_loop *loop, struct adit_watch *from, struct adit_watch *to, uint32_t events,
+                        void (*release)(struct adit_watch *watch)) {
+  if (!from->watched) return -EINVAL;
+  if (to->watched || to->reaping) return -EBUSY;
+  to->kind = from->kind;
+  to->fd = from->fd;
+  int error = control(loop, EPOLL_CTL_MOD, to, events);
+  if (error) return error;
+  to->events = events;
+  to->watched = true;
+  give_up(loop, from, release);
+  return 0;
+}
+
+void adit_loop_close(struct adit_loop *loop, struct adit_watch *watch, void (*release)(struct adit_watch *watch)) {
+  if (!watch->watched) return;
+  int fd = watch->fd;
+  adit_loop_unwatch(loop, watch, release);
+  close(fd);
+}
+
+void adit_watch_free(struct adit_watch *watch) {
+  free(watch);
 }
 
 void adit_loop_defer(struct adit_loop *loop, struct adit_work *work) {

@@ -67,6 +67,19 @@ int adit_loop_rewatch(struct adit_loop *loop, struct adit_watch *watch, uint32_t
  */
 void adit_loop_unwatch(struct adit_loop *loop, struct adit_watch *watch, void (*release)(struct adit_watch *watch));
 
+/**
+ * Have `to`, which is not watched, take the place of `from`, with other events: one system call where unwatch and watch are
+ * two. `from` is given up as by adit_loop_unwatch. Returns 0, or a negative errno, then `from` is watched as before.
+ */
+int adit_loop_hand_over(struct adit_loop *loop, struct adit_watch *from, struct adit_watch *to, uint32_t events,
+                        void (*release)(struct adit_watch *watch));
+
+/** adit_loop_unwatch, and the fd is closed. */
+void adit_loop_close(struct adit_loop *loop, struct adit_watch *watch, void (*release)(struct adit_watch *watch));
+
+/** A `release` for a watch that is the first member of a structure made with malloc: frees that. */
+void adit_watch_free(struct adit_watch *watch);
+
 /** Do it later in this turn. Once, however often it is asked for. */
 void adit_loop_defer(struct adit_loop *loop, struct adit_work *work);
 

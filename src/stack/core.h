@@ -46,7 +46,10 @@ enum adit_flow_marks {
   ADIT_MARK_LISTED = 1 << 6,      /**< in the flow table */
   ADIT_MARK_STARVED = 1 << 7,     /**< something waits for memory: to be tried again when time has passed */
   ADIT_MARK_PROMPT = 1 << 8,      /**< accepted as soon as its owner heard of it */
-  ADIT_MARK_NARROW = 1 << 9       /**< its path takes less than the connection's MSS, as far as is known */
+  ADIT_MARK_NARROW = 1 << 9,      /**< its path takes less than the connection's MSS, as far as is known */
+  ADIT_MARK_AWAITS = 1 << 10,     /**< its owner answers soon: acknowledgments may wait for that */
+  ADIT_MARK_DELAYED = 1 << 11,    /**< one does */
+  ADIT_MARK_GAP = 1 << 12         /**< something waits behind a gap, as of the last flush */
 };
 
 struct adit_chunk;
@@ -80,6 +83,7 @@ struct adit_flow {
   uint16_t syn_length;
   uint32_t syn_sequence;        /**< the client's first sequence number */
   uint32_t own_sequence;        /**< ours */
+  uint32_t delayed;             /**< ADIT_MARK_DELAYED: its number in the stack's ring */
   uint32_t moved_s;             /**< when bytes last moved, either way */
   uint32_t narrowed_s;          /**< when its path was last said to be narrower */
   uint64_t parked_ns;           /**< when the last SYN came */
@@ -129,6 +133,19 @@ struct adit_waits {
   uint32_t count;
 };
 
+/** A flow whose acknowledgment waits, see delay.c. */
+struct adit_delayed {
+  struct adit_flow *flow; /**< NULL when it has got its answer */
+  uint64_t due_ns;
+};
+
+/** How long it waits at most. A busy relay answers after a few milliseconds; a client that sends the next piece only then
+ * (RFC 896) shall not notice. */
+#define ADIT_DELAY (4 * ADIT_MILLISECOND)
+
+/** As many may wait, a power of two. */
+enum { ADIT_DELAYED = 256 };
+
 struct adit_stack {
   struct adit_port *port;
   struct adit_pool *pool; /**< for packets put together here */
@@ -153,6 +170,9 @@ struct adit_stack {
   struct adit_flow_list opening; /**< accepted flows whose handshake is not over, the oldest first; busy ones as well */
   struct adit_flow_list busy; /**< flows that need lwIP's timers: something is to be sent, acknowledged or waited for */
   struct adit_flow_list gone; /**< flows without a connection that are not freed yet: their owner has not heard of it */
+  struct adit_delayed delayed[ADIT_DELAYED]; /**< ring, the one that is due first first */
+  uint32_t delayed_first;                    /**< number of its first one; the first one waits, if there is one */
+  uint32_t delayed_end;                      /**< number behind its last one */
   uint32_t parked_limit;
   struct adit_syn_cache *syn_cache; /**< handshakes that had to make room; NULL without */
   bool starved;                     /**< there are flows with ADIT_MARK_STARVED */
@@ -286,6 +306,23 @@ extern const struct tcp_ext_arg_callbacks adit_flow_callbacks;
 
 /** lwIP's `accept` callback of the listening pcb. */
 err_t adit_flow_on_accept(void *arg, struct tcp_pcb *pcb, err_t err);
+
+/* delay.c */
+
+/**
+ * The flow has an acknowledgment to send, after `consumed` bytes were read in this flush. Returns whether that waits: then
+ * the flow is looked at again in time.
+ */
+bool adit_delay_acknowledgment(struct adit_flow *flow, uint32_t consumed);
+
+/** The flow has sent it, or is gone. */
+void adit_delay_end(struct adit_flow *flow);
+
+/** When the first one that waits is due; UINT64_MAX: none waits. */
+uint64_t adit_delay_deadline(const struct adit_stack *stack);
+
+/** Have the next flush send those that are due. */
+void adit_delay_expire(struct adit_stack *stack);
 
 /* tally.c */
 

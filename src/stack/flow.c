@@ -28,6 +28,7 @@ struct adit_flow *adit_flow_new(struct adit_stack *stack, const adit_endpoint *l
 }
 
 void adit_flow_free(struct adit_flow *flow) {
+  adit_delay_end(flow);
   adit_flow_unlink(flow);
   adit_flow_discard(flow);
   adit_flow_free_chunks(flow);

@@ -152,6 +152,7 @@ static void act(struct adit_flow *flow) {
     adit_flow_end(flow, 0, true);
     return;
   }
+  uint32_t consumed = flow->consumed;
   bool tell_window = adit_flow_open_window(flow) && !(flow->marks & ADIT_MARK_PEER_CLOSED);
   /* lwIP would send FIN together with SYN-ACK, and leave SYN-RCVD without a word: it waits for the handshake. */
   if ((flow->pending & ADIT_PENDING_FIN) && pcb->state != SYN_RCVD) {
@@ -161,8 +162,11 @@ static void act(struct adit_flow *flow) {
   if (flow->marks & ADIT_MARK_RELEASED) await_fin(pcb);
   if (flow->marks & ADIT_MARK_NARROW) adit_pmtu_expire(flow);
   if (!pcb->unsent) pcb->persist_backoff = 0; /* what it was about has been acknowledged; lwIP lets it run on */
-  if (tell_window || (pcb->flags & TF_ACK_DELAY)) tcp_ack_now(pcb);
+  /* What is unsent may acknowledge as well, unless the window keeps it. */
+  bool waits = adit_delay_acknowledgment(flow, consumed);
+  if (tell_window || ((pcb->flags & TF_ACK_DELAY) && !waits)) tcp_ack_now(pcb);
   if (pcb->unsent || (pcb->flags & TF_ACK_NOW)) tcp_output(pcb);
+  if (!(pcb->flags & TF_ACK_DELAY)) adit_delay_end(flow);
 }
 
 /* Both sides have ended: the last acknowledgment leaves, and a record takes the place of the connection (wait.c). */

@@ -6,6 +6,7 @@
  * Timers, all of them:
  *   tick    every 100 ms while there is a busy flow: lwIP's retransmission, persist and time-outs, for busy flows only
  *   second  every second while something waits for it: parked SYNs, TIME-WAIT, fragments, ARP and neighbour discovery
+ *   delay   when an acknowledgment has waited long enough for an answer to go along (delay.c)
  *   sweep   sixteen times in adit_stack_options.idle_ms while there is a connection, when that is set (idle.c)
  * A stack in which nothing happens has none, and sleeps.
  *
@@ -19,7 +20,8 @@
 enum { MADE_UP = 10 /* ticks */ };
 
 uint64_t adit_stack_deadline(const struct adit_stack *stack) {
-  return LWIP_MIN(LWIP_MIN(stack->tick_ns, stack->second_ns), stack->sweep_ns);
+  uint64_t timer_ns = LWIP_MIN(LWIP_MIN(stack->tick_ns, stack->second_ns), stack->sweep_ns);
+  return LWIP_MIN(timer_ns, adit_delay_deadline(stack));
 }
 
 /* No round trip took as long as the process was stopped. */
@@ -73,6 +75,7 @@ void adit_stack_advance(struct adit_stack *stack, uint64_t now_ns) {
   uint64_t now = adit_port_time(stack->port);
   struct adit_port *outer = adit_port_enter(stack->port);
   adit_flow_flush(stack); /* of a burst that was not ended: lwIP's timers count on that */
+  adit_delay_expire(stack);
   if (stack->tick_ns <= now) tick(stack, now);
   if (stack->second_ns <= now) second(stack, now);
   if (stack->sweep_ns <= now) adit_idle_sweep(stack);

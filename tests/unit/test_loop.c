@@ -6,6 +6,7 @@
 #include "runtime/loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -134,6 +135,52 @@ static void test_watch_again_only_after_reap(void **state) {
   assert_int_equal(adit_loop_rewatch(world->loop, watch, EPOLLOUT), -EINVAL);
   adit_loop_reap(world->loop);
   assert_int_equal(adit_loop_watch(world->loop, watch, ADIT_WATCH_SOCKET, fd, EPOLLIN), 0);
+}
+
+/* Both are ready; the first one that is called hands the other one's fd over: its event is that of the new watch, next turn. */
+static void hand_other_over(void *user, struct adit_watch *watch, uint32_t events) {
+  struct world *world = user;
+  struct adit_watch *other = watch == &world->watch[0] ? &world->watch[1] : &world->watch[0];
+  (void)events;
+  world->events[watch - world->watch]++;
+  if (!other->watched) return;
+  assert_int_equal(adit_loop_hand_over(world->loop, other, watch, EPOLLIN, NULL), -EBUSY);
+  assert_int_equal(adit_loop_hand_over(world->loop, other, &world->watch[2], EPOLLIN | EPOLLOUT, NULL), 0);
+}
+
+static void test_hand_over(void **state) {
+  struct world *world = *state;
+  for (int i = 0; i < 2; i++)
+    assert_int_equal(adit_loop_watch(world->loop, &world->watch[i], ADIT_WATCH_SOCKET, ready_fd(), EPOLLIN), 0);
+  assert_int_equal(adit_loop_wait(world->loop, UINT64_MAX), 2);
+  adit_loop_dispatch(world->loop, hand_other_over, world);
+  assert_int_equal(world->events[0] + world->events[1], 1);
+  struct adit_watch *from = world->events[0] ? &world->watch[1] : &world->watch[0];
+  assert_false(from->watched);
+  assert_int_equal(world->watch[2].fd, from->fd);
+  assert_int_equal(world->watch[2].events, EPOLLIN | EPOLLOUT);
+  assert_int_equal(adit_loop_hand_over(world->loop, from, &world->watch[3], EPOLLIN, NULL), -EINVAL);
+  adit_loop_reap(world->loop);
+  from->fd = 0; /* the other one's now */
+  adit_loop_unwatch(world->loop, &world->watch[from == &world->watch[0] ? 1 : 0], NULL);
+  assert_int_equal(adit_loop_rewatch(world->loop, &world->watch[2], EPOLLIN), 0);
+  assert_int_equal(adit_loop_wait(world->loop, UINT64_MAX), 1);
+  adit_loop_dispatch(world->loop, count_event, world);
+  assert_int_equal(world->events[2], 1);
+}
+
+static void test_close(void **state) {
+  struct world *world = *state;
+  struct adit_watch *watch = calloc(1, sizeof *watch);
+  assert_non_null(watch);
+  int fd = ready_fd();
+  assert_int_equal(adit_loop_watch(world->loop, watch, ADIT_WATCH_SOCKET, fd, EPOLLIN), 0);
+  assert_int_equal(adit_loop_wait(world->loop, UINT64_MAX), 1);
+  adit_loop_close(world->loop, watch, adit_watch_free);
+  assert_int_equal(fcntl(fd, F_GETFD), -1);
+  adit_loop_close(world->loop, watch, adit_watch_free); /* twice is once, whoever has that number now */
+  adit_loop_dispatch(world->loop, no_event, NULL);
+  adit_loop_reap(world->loop);
 }
 
 /* ---- deferred work ----------------------------------------------------------------------------------------------- */
@@ -292,6 +339,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_given_up_watch_hears_nothing, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_release_happens_at_reap, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_watch_again_only_after_reap, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_hand_over, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_close, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_work_runs_once_in_order_and_in_rounds, set_up, tear_down),
       cmocka_unit_test(test_timers_fire_in_order),
       cmocka_unit_test(test_timer_may_clear_and_set_in_its_callback),

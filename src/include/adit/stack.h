@@ -256,6 +256,13 @@ int adit_flow_shutdown(struct adit_flow *flow);
  */
 void adit_flow_close(struct adit_flow *flow);
 
+/**
+ * What the client sends is answered soon, though not in the flush in which it is read: a relay has to ask somebody else. So
+ * acknowledgments of little data, and of the client's FIN, may wait up to 4 milliseconds for the answer to take them along
+ * (RFC 9293, 3.8.6.3), until that was in vain once.
+ */
+void adit_flow_await_answers(struct adit_flow *flow);
+
 /** Reset the connection (RST); a parked SYN is refused. The handle is invalid afterwards. */
 void adit_flow_abort(struct adit_flow *flow);
 
