@@ -100,7 +100,8 @@ struct adit_flow {
   uint32_t consumed;        /**< bytes by which the window is to open at the next flush */
   uint32_t window;          /**< what the peer may have under way or waiting here, bytes; grows with use */
   uint32_t withheld;        /**< bytes by which the window has not opened yet */
-  uint32_t used;            /**< bytes consumed since `window` grew */
+  uint32_t used;            /**< bytes consumed since the last time that as much as `window` was */
+  uint32_t window_us;       /**< when that was, low bits */
   uint32_t acknowledged;    /**< bytes of ours that the peer has, low bits */
 
   struct adit_chunk *chunks; /**< memory of bytes written and not acknowledged, oldest first; see flow_write.c */

@@ -8,7 +8,8 @@
  *
  * The window opens by what the owner consumes, at the flush. Until then the peer may have at most a window of bytes here. A
  * flow begins with a small window, which doubles each time that as much was consumed, up to adit_stack_options.window_bytes:
- * what nobody reads from never holds much. When the budget is nearly spent the windows of all flows get smaller, before data
+ * what nobody reads from never holds much. Beyond AMPLE_WINDOW it grows only while it is used up slowly: the peer is far away
+ * then. One that is near would only fill the device's queue, in front of everybody else's packets. When the budget is nearly spent the windows of all flows get smaller, before data
  * has to be dropped. What a window lacks is `withheld`: rcv_wnd + received_bytes + consumed + withheld is the same all the
  * time. A window that was announced is never taken back.
  *
@@ -23,6 +24,8 @@
 
 enum {
   FIRST_WINDOW = 128 * 1024, /* bytes: two super-packets may be under way */
+  AMPLE_WINDOW = 512 * 1024, /* bytes: more than this only for who needs */
+  AMPLE_US = 5000,           /* longer than this for all of it, at 800 Mbit/s: it is needed */
   LEAST_WINDOW = 2048,       /* bytes: with less memory than for this the window stays shut */
   SMALL = 16 * 1024,         /* bytes: less than this is not worth a buffer of 64 KiB */
   TINY = 1024,               /* bytes: less than this is not worth a pbuf of its own */
@@ -86,15 +89,21 @@ void adit_flow_begin_window(struct adit_flow *flow) {
   pcb->rcv_wnd = pcb->rcv_ann_wnd = window;
 }
 
+/* Another window was consumed. */
+static void grow_window(struct adit_flow *flow) {
+  uint32_t now_us = (uint32_t)(adit_port_now() / 1000);
+  if (flow->window < AMPLE_WINDOW || now_us - flow->window_us >= AMPLE_US)
+    flow->window = LWIP_MIN(2 * flow->window, (uint32_t)TCP_WND_MAX(flow->pcb));
+  flow->window_us = now_us;
+  flow->used = 0;
+}
+
 bool adit_flow_open_window(struct adit_flow *flow) {
   struct tcp_pcb *pcb = flow->pcb;
   flow->withheld += flow->consumed;
   flow->used += flow->consumed;
   flow->consumed = 0;
-  if (flow->used >= flow->window) {
-    flow->window = LWIP_MIN(2 * flow->window, (uint32_t)TCP_WND_MAX(pcb));
-    flow->used = 0;
-  }
+  if (flow->used >= flow->window) grow_window(flow);
   if (flow->withheld == 0) return false;
   uint32_t window = window_of(flow);
   uint32_t taken = pcb->rcv_wnd + (uint32_t)flow->received_bytes;

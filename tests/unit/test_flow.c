@@ -680,17 +680,17 @@ static void window_1m(struct adit_stack_options *options) {
   options->window_bytes = 1 << 20;
 }
 
-/* A window grows by being used. */
-static void widen_window(void) {
+/* A window grows by being used: 50000 bytes each `pause_ns`. */
+static void use_window(uint64_t pause_ns) {
   for (size_t sent = 0; sent < 2000000; sent += 50000) {
     support_peer_send_large(&peer, SUPPORT_PSH, pattern, 50000, MSS);
     support_lab_flush(&world.lab);
     adit_flow_consume(owner->flow, adit_flow_available(owner->flow));
     support_lab_flush(&world.lab);
+    support_lab_pass(&world.lab, pause_ns);
   }
   support_peer_skip(&peer);
   assert_int_equal(peer.acked, peer.next);
-  assert_in_range(peer.room, 900000, 1 << 20);
 }
 
 static void test_window_begins_small_and_grows_with_use(void **state) {
@@ -700,13 +700,24 @@ static void test_window_begins_small_and_grows_with_use(void **state) {
   support_peer_skip(&peer);
   assert_in_range(peer.room, 128 * 1024 - 1024, 128 * 1024);
   adit_flow_consume(owner->flow, 1);
-  widen_window();
+  use_window(SUPPORT_MS);
+  assert_in_range(peer.room, 900000, 1 << 20);
+}
+
+/* Who has used up half a megabyte within 5 ms is near, and would only queue more. */
+static void test_window_of_a_near_peer_stays_ample(void **state) {
+  (void)state;
+  reopen(window_1m);
+  use_window(SUPPORT_MS / 4);
+  assert_in_range(peer.room, 400000, 512 * 1024);
+  use_window(SUPPORT_MS); /* it is not any more */
+  assert_in_range(peer.room, 900000, 1 << 20);
 }
 
 static void test_much_more_than_64_kib_may_wait(void **state) {
   (void)state;
   reopen(window_1m);
-  widen_window();
+  use_window(SUPPORT_MS);
   for (size_t sent = 0; sent < 1000000; sent += 50000) {
     support_peer_send_large(&peer, SUPPORT_PSH, pattern + sent, 50000, MSS);
     if (sent % 150000 == 0) support_lab_flush(&world.lab);
@@ -1372,6 +1383,7 @@ int main(void) {
       with_world(test_unread_buffers_count_against_the_budget),
       with_world(test_window_opens_by_what_is_consumed),
       with_world(test_window_begins_small_and_grows_with_use),
+      with_world(test_window_of_a_near_peer_stays_ample),
       with_world(test_windows_shrink_before_memory_runs_out),
       with_world(test_much_more_than_64_kib_may_wait),
       with_world(test_peek_consume_and_read_across_pieces),
