@@ -37,9 +37,12 @@ err_t adit_flow_on_receive(void *arg, struct tcp_pcb *pcb, struct pbuf *pbuf, er
   struct adit_flow *flow = arg;
   (void)err;
   adit_flow_touch(flow);
-  /* lwIP acknowledges every second segment at once. Here the end of the burst is soon enough for all of them. */
-  tcp_clear_flags(pcb, TF_ACK_NOW);
-  tcp_set_flags(pcb, TF_ACK_DELAY);
+  /* lwIP acknowledges every second segment at once. Here the end of the burst is soon enough for all of them. What it has
+   * acknowledged itself, because of a gap, is not acknowledged again: it would look like a duplicate. */
+  if (pcb->flags & TF_ACK_NOW) {
+    tcp_clear_flags(pcb, TF_ACK_NOW);
+    tcp_set_flags(pcb, TF_ACK_DELAY);
+  }
   if (!pbuf) {
     flow->marks |= ADIT_MARK_PEER_CLOSED;
     flow->pending |= ADIT_PENDING_PEER_CLOSED;

@@ -145,6 +145,28 @@ static void test_a_gap_is_told_at_once(void **state) {
   assert_packet(SUPPORT_ACK, 0); /* RFC 5681, 4.2 */
 }
 
+/* In one burst: something behind a gap, and a part of what lacks. */
+static void test_a_part_of_a_gap_is_told_at_once(void **state) {
+  (void)state;
+  support_peer_raw(&peer, peer.next + 3, peer.expected, SUPPORT_ACK, 1000, NULL, 0, "def", 3);
+  assert_int_equal(support_peer_skip(&peer), 1);
+  support_peer_send(&peer, 0, "a", 1);
+  flush();
+  assert_packet(SUPPORT_ACK, 0);
+}
+
+/* An owner that has said goodbye answers no more. */
+static void test_nothing_waits_behind_our_end(void **state) {
+  (void)state;
+  adit_flow_shutdown(flow);
+  flush();
+  assert_packet(SUPPORT_ACK | SUPPORT_FIN, 0);
+  support_peer_ack(&peer, peer.expected);
+  support_peer_send(&peer, SUPPORT_PSH, "more", 4);
+  flush();
+  assert_packet(SUPPORT_ACK, 0);
+}
+
 /* What the owner does not read, it will not answer soon. */
 static void test_unread_data_is_acknowledged_at_once(void **state) {
   (void)state;
@@ -232,6 +254,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_second_piece_is_acknowledged_at_once, open_world, close_world),
       cmocka_unit_test_setup_teardown(test_much_is_acknowledged_at_once, open_world, close_world),
       cmocka_unit_test_setup_teardown(test_a_gap_is_told_at_once, open_world, close_world),
+      cmocka_unit_test_setup_teardown(test_a_part_of_a_gap_is_told_at_once, open_world, close_world),
+      cmocka_unit_test_setup_teardown(test_nothing_waits_behind_our_end, open_world, close_world),
       cmocka_unit_test_setup_teardown(test_unread_data_is_acknowledged_at_once, open_world, close_world),
       cmocka_unit_test_setup_teardown(test_without_a_word_nothing_waits, open_world, close_world),
       cmocka_unit_test_setup_teardown(test_ends_while_it_waits, open_world, close_world),

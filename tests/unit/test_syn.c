@@ -624,6 +624,26 @@ static void test_time_wait_ends_after_a_minute(void **state) {
   support_segment_free(&segment);
 }
 
+/* The peer has not heard our last acknowledgment: from then on it is a minute again (RFC 9293, 3.10.7.4). RST is not heard. */
+static void test_fin_in_time_wait_begins_it_anew(void **state) {
+  (void)state;
+  struct support_segment segment;
+  to_time_wait();
+  for (unsigned i = 0; i < 2; i++) {
+    support_lab_pass(&world.lab, 59 * SUPPORT_S);
+    support_peer_raw(&peer, peer.next - 1, peer.expected, SUPPORT_FIN | SUPPORT_ACK, 100, NULL, 0, NULL, 0);
+    support_lab_flush(&world.lab);
+    support_peer_expect(&peer, SUPPORT_ACK, &segment);
+    assert_int_equal(segment.acknowledgment, peer.next);
+    support_segment_free(&segment);
+    support_peer_raw(&peer, peer.next, peer.expected, SUPPORT_RST | SUPPORT_ACK, 100, NULL, 0, "y", 1);
+    support_lab_flush(&world.lab);
+    support_world_expect_silence(&world);
+  }
+  support_lab_pass(&world.lab, 61 * SUPPORT_S);
+  assert_true(adit_stack_deadline(world.lab.stack) == UINT64_MAX);
+}
+
 /* What is left of a connection that both sides have ended is little, and there is a bound on it. */
 static void test_many_in_time_wait(void **state) {
   (void)state;
@@ -886,6 +906,7 @@ int main(void) {
       with_world(test_newer_syn_reopens_time_wait),
       with_world(test_older_syn_in_time_wait_is_acknowledged),
       with_world(test_time_wait_ends_after_a_minute),
+      with_world(test_fin_in_time_wait_begins_it_anew),
       with_world(test_many_in_time_wait),
       with_world(test_a_thousand_refusals_at_once),
       with_world(test_resets_for_strays_are_limited),

@@ -139,6 +139,7 @@ static const struct option_case option_cases[] = {
     {"longer than it may be", {8, 11, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 11, false},
     {"shorter", {8, 9, 1, 2, 3, 4, 5, 6, 7}, 9, false},
     {"cut off", {1, 1, STAMPS}, 11, false},
+    {"behind the end", {0, 4, 1, 1, STAMPS}, 14, false},
     {"kind without a length", {1, 1, 1, 8}, 4, false},
     {"behind a length of zero", {5, 0, STAMPS}, 12, false},
     {"behind a length of one", {5, 1, STAMPS}, 12, false},
@@ -311,7 +312,14 @@ static void test_repeated_syn_is_echoed(void **state) {
   support_peer_syn(&other); /* the answer was lost */
   support_lab_flush(&world.lab);
   support_peer_expect(&other, SUPPORT_SYN | SUPPORT_ACK, &segment);
-  assert_int_equal(segment.echo, support_peer_stamp(&other));
+  uint32_t third = support_peer_stamp(&other);
+  assert_int_equal(segment.echo, third);
+  support_segment_free(&segment);
+  other.clock -= 100; /* a SYN that was overtaken */
+  support_peer_syn(&other);
+  support_lab_flush(&world.lab);
+  support_peer_expect(&other, SUPPORT_SYN | SUPPORT_ACK, &segment);
+  assert_int_equal(segment.echo, third);
   support_segment_free(&segment);
   adit_flow_abort(world.owners[1].flow);
   support_lab_flush(&world.lab);
@@ -539,6 +547,7 @@ static const struct reopen_case reopen_cases[] = {
     {"no timestamp any more, older number", true, false, 0, -100, false},
     {"timestamp now, newer number", false, true, 0, 100, true},
     {"timestamp now, older number", false, true, 0, -100, true},
+    {"timestamp now, of the upper half, older number", false, true, 0x90000000, -100, true},
     {"never, newer number", false, false, 0, 100, true},
     {"never, older number", false, false, 0, -100, false},
 };
