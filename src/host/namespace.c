@@ -92,6 +92,21 @@ static pid_t make_first(const struct adit_namespace_options *options, int contro
   return pid;
 }
 
+/*
+ * recvmsg(2), again when it was interrupted, and once more when the other side has ended before it had read all that we said:
+ * of that we are told first, and what it has said itself is there all the same. Returns a negative errno.
+ */
+static ssize_t receive_anyway(int control, struct msghdr *header, int flags) {
+  bool reset = false;
+  for (;;) {
+    ssize_t got = recvmsg(control, header, flags);
+    if (got >= 0) return got;
+    bool again = errno == EINTR || (errno == ECONNRESET && !reset);
+    if (!again) return -errno;
+    reset |= errno == ECONNRESET;
+  }
+}
+
 /* Receive one message, with the fd that may be attached. Returns its length, 0 at the end, or a negative errno. */
 static ssize_t receive(int control, struct adit_inside_message *message, int *fd, int flags) {
   union {
@@ -101,11 +116,9 @@ static ssize_t receive(int control, struct adit_inside_message *message, int *fd
   struct iovec piece = {.iov_base = message, .iov_len = sizeof *message};
   struct msghdr header = {
       .msg_iov = &piece, .msg_iovlen = 1, .msg_control = room.bytes, .msg_controllen = sizeof room.bytes};
-  ssize_t got;
   *fd = -1;
-  do got = recvmsg(control, &header, flags | MSG_CMSG_CLOEXEC);
-  while (got < 0 && errno == EINTR);
-  if (got < 0) return -errno;
+  ssize_t got = receive_anyway(control, &header, flags | MSG_CMSG_CLOEXEC);
+  if (got < 0) return got;
   const struct cmsghdr *attached = CMSG_FIRSTHDR(&header);
   if (attached != NULL && attached->cmsg_level == SOL_SOCKET && attached->cmsg_type == SCM_RIGHTS) {
     memcpy(fd, CMSG_DATA(attached), sizeof *fd);

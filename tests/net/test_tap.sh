@@ -80,6 +80,7 @@ check_equal 'who has others' "$(printf '%s\n' "${others[@]}")" "$(who_has "${oth
 
 # ---- the kernel takes an address: free or not (RFC 4862, 5.4) ----
 address_settled() { ! ip -6 addr show dev adit0 to "$1" | grep -q ' tentative' || ip -6 addr show dev adit0 to "$1" | grep -q dadfailed; }
+echo 1 >/proc/sys/net/ipv6/conf/adit0/accept_dad # lib.sh has switched it off
 ip -6 addr add fdad:3::77/64 dev adit0
 wait_for 5 'the kernel has asked for fdad:3::77' address_settled fdad:3::77
 check_contains 'an address that the stack is, is not free' dadfailed "$(ip -6 addr show dev adit0 to fdad:3::77)"
