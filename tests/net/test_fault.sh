@@ -51,8 +51,9 @@ check_match 'the stack repeats what was lost' '[1-9][0-9]* segments? sent again'
 check_match 'the stack notices what was damaged' 'dropped: [1-9].*tcp checksum' "$OUT"
 
 # ---- the same seed does the same: which of 60 echo requests are answered ----
+# IPv4 alone: with IPv6 the kernel sends reports of its groups, at random times, and they would be counted.
 answered() {
-  serve --fault "$1"
+  serve --address 192.168.3.11/24 --fault "$1"
   run ping -n -c 60 -i 0.01 -W 1 $V4
   stop serve
   check_status 0
