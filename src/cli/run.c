@@ -231,6 +231,7 @@ static int attend(struct run *run) {
       [RUNTIME] = {.fd = adit_runtime_fd(run->runtime), .events = POLLIN},
       [CONTROL] = {.fd = adit_control_fd(run->control), .events = POLLIN},
   };
+  bool stopping = false; /* somebody has asked for it over the control socket */
   int error = adit_namespace_start(run->space);
   if (error != 0) return (int)adit_cli_fail(run->options, "the command cannot be started: %s", strerror(-error));
   for (;;) {
@@ -238,7 +239,9 @@ static int attend(struct run *run) {
     if (poll(fd, FDS, adit_control_timeout(run->control)) < 0 && errno != EINTR)
       return (int)adit_cli_fail(run->options, "waiting for the command failed: %s", strerror(errno));
     if (fd[SIGNALS].revents != 0) pass_signals_on(run);
-    if (adit_control_turn(run->control)) adit_namespace_signal(run->space, SIGTERM); /* as SIGTERM to this process */
+    bool stop = adit_control_turn(run->control);                       /* from then on always */
+    if (stop && !stopping) adit_namespace_signal(run->space, SIGTERM); /* as SIGTERM to this process */
+    stopping = stop;
     switch (fd[SPACE].revents != 0 ? adit_namespace_next(run->space, &detail) : ADIT_NAMESPACE_NOTHING) {
     case ADIT_NAMESPACE_NOTHING:
       break;
