@@ -13,8 +13,8 @@
 #
 # A suite is a program. It writes progress to its output, its counts through `count`, and ends with 0, with 77 when it
 # was left out, or with another status when it failed (tests/suites/lib.sh has the helpers). The runner ends with one
-# line a suite, what each failed test said at its end, and a last line "N passed, N failed[, N skipped]". It exits with 1 when something failed. With CI=true
-# what is left out or skipped counts as failed, because there everything has to run.
+# line a suite, what each failed test said at its end, and a last line "N passed, N failed[, N skipped]". It exits with 1
+# when something failed. With CI=true what is left out or skipped counts as failed, because there everything has to run.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 export LC_ALL=C.UTF-8

@@ -72,10 +72,8 @@ static bool has_found(const struct adit_inquiry *inquiry) {
 static void end_try(struct adit_inquiry *inquiry) {
   struct adit_inquiry_query *query = inquiry->query;
   if (query) {
-    int fd = query->socket.watch.fd;
     adit_own_forget(&query->own);
-    adit_loop_unwatch(inquiry->inquirer->relay->loop, &query->socket.watch, adit_watch_free);
-    close(fd);
+    adit_loop_close(inquiry->inquirer->relay->loop, &query->socket.watch, adit_watch_free);
     inquiry->query = NULL;
   }
   for (unsigned i = 0; i < ADIT_INQUIRY_FAMILIES; i++) {

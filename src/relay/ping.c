@@ -140,17 +140,11 @@ static struct ping *find(const struct adit_pings *pings, adit_ip client, uint16_
   return ping;
 }
 
-static void free_ping(struct adit_watch *watch) {
-  free(watch); /* the first member of the first member */
-}
-
 static void end(struct ping *ping) {
-  int fd = ping->socket.watch.fd;
   detach(ping);
   adit_own_forget(&ping->own);
   ping->pings->count--;
-  adit_loop_unwatch(ping->pings->relay->loop, &ping->socket.watch, free_ping);
-  close(fd);
+  adit_loop_close(ping->pings->relay->loop, &ping->socket.watch, adit_watch_free);
 }
 
 static void expire(void *user, struct adit_timer *timer) {

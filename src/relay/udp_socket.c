@@ -104,9 +104,7 @@ void adit_udp_socket_close(struct adit_udp_session *session, void (*release)(str
   struct adit_watch *watch = &session->socket.watch;
   adit_udp_outbox_leave(session);
   if (!watch->watched) return;
-  int fd = watch->fd;
   adit_own_forget(&session->own);
-  adit_loop_unwatch(session->all->relay->loop, watch, release);
-  close(fd);
+  adit_loop_close(session->all->relay->loop, watch, release);
   watch->fd = -1;
 }

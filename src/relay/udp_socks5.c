@@ -79,15 +79,11 @@ static uint64_t now_of(const struct socks5_session *session) {
 
 /* ---- the association --------------------------------------------------------------------------------------------- */
 
-static void free_control(struct adit_watch *watch) {
-  free(watch); /* the first member of the first member */
-}
-
 static void close_association(struct socks5_session *session) {
   struct control *control = session->control;
   if (control) {
     session->control = NULL;
-    adit_loop_close(relay_of(session)->loop, &control->socket.watch, free_control);
+    adit_loop_close(relay_of(session)->loop, &control->socket.watch, adit_watch_free);
   }
   adit_udp_socket_close(&session->base, NULL);
   session->stage = STAGE_IDLE;

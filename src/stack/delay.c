@@ -8,7 +8,7 @@
  * acknowledgment of little data, and of the peer's FIN, waits ADIT_DELAY for the next packet of that flow.
  *
  * That is for what a client sends in one piece: a request, a goodbye. A second piece is acknowledged at once, as is what
- * opens the window, comes out of order, or is more than a segment or two. A flow that has waited in vain once does not wait
+ * opens the window, comes out of order, or is two segments or more. A flow that has waited in vain once does not wait
  * again: whom it talks to is far away.
  *
  * All wait equally long, so they are a ring in the order in which they are due; one that has got its answer leaves a hole.
