@@ -115,11 +115,7 @@ static void count_to_two(uint8_t *counter) {
 
 /* ---- ends -------------------------------------------------------------------------------------------------------- */
 
-static void free_session(struct adit_watch *watch) {
-  free(watch); /* it is the first member of the session's first member */
-}
-
-/* End a session: its socket is closed at once, its memory goes at the loop's reap. */
+/* End a session: its socket is closed at once, its memory goes at the loop's reap (the watch is its first member's first). */
 static void end_session(struct adit_udp_session *session) {
   struct adit_udp_sessions *all = session->all;
   struct adit_watch *watch = &session->socket.watch;
@@ -130,12 +126,12 @@ static void end_session(struct adit_udp_session *session) {
   all->count--;
 
   bool watched = watch->watched;
-  adit_udp_socket_close(session, free_session);
+  adit_udp_socket_close(session, adit_watch_free);
   if (session->way->close) session->way->close(session);
   adit_egress_release(session->egress);
   if (watched) return;
   if (watch->reaping)
-    watch->release = free_session; /* closed a moment ago; the reap still needs it */
+    watch->release = adit_watch_free; /* closed a moment ago; the reap still needs it */
   else
     free(session);
 }
