@@ -122,6 +122,17 @@ struct adit_inbound {
   bool refused;               /**< its sender was told that nobody takes it */
 };
 
+/** A TCP segment whose turn has not come, see segment.c. */
+struct adit_segment {
+  struct adit_inbound in; /**< its buffer held */
+  adit_endpoint local;
+  adit_endpoint remote;
+  uint32_t hash; /**< of both */
+};
+
+/** As many may wait at once, a power of two. */
+enum { ADIT_AHEAD = 8 };
+
 struct adit_reassembly;
 struct adit_syn_cache;
 struct adit_wait;
@@ -165,7 +176,10 @@ struct adit_stack {
   struct adit_flow **table; /**< flows by 4-tuple: chains */
   uint32_t table_mask;
   uint32_t table_count;
-  struct adit_flow *touched; /**< flows for which the next flush has something to do, in order */
+  struct adit_segment ahead[ADIT_AHEAD]; /**< ring, the one that came first first */
+  uint32_t ahead_first;                  /**< number of its first one */
+  uint32_t ahead_end;                    /**< number behind its last one */
+  struct adit_flow *touched;             /**< flows for which the next flush has something to do, in order */
   struct adit_flow *touched_tail;
   struct adit_flow_list parked;  /**< flows that wait for an answer, the one whose last SYN is oldest first */
   struct adit_flow_list opening; /**< accepted flows whose handshake is not over, the oldest first; busy ones as well */
@@ -210,6 +224,22 @@ void adit_stack_drop(struct adit_stack *stack, enum adit_drop reason);
 /** Whether `ip` is an address that the stack answers for. */
 bool adit_stack_is(const struct adit_stack *stack, adit_ip ip);
 
+/* input.c */
+
+/** Somebody of whom nothing may be known is about to be answered. Matters over Ethernet. */
+void adit_input_meet_sender(const struct adit_stack *stack, const struct adit_inbound *in);
+
+/* segment.c */
+
+/** A TCP segment came, checked. It reaches its flow with one of the next ones, or with the flush. */
+void adit_segment_input(struct adit_stack *stack, struct adit_inbound *in);
+
+/** Deliver those that wait. */
+void adit_segment_flush(struct adit_stack *stack);
+
+/** Forget them. */
+void adit_segment_discard(struct adit_stack *stack);
+
 /* neighbour.c */
 
 /** An Ethernet frame with ARP came; borrowed. */
@@ -225,8 +255,18 @@ static inline bool adit_endpoint_same(const adit_endpoint *a, const adit_endpoin
 
 /* table.c */
 int adit_table_new(struct adit_stack *stack);
-struct adit_flow *adit_table_find(struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote,
-                                  uint32_t *hash);
+
+/** A flow's place in the table, which nobody without the stack's secret can tell. Equal for equal tuples, as long as the stack. */
+uint32_t adit_table_hash(const struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote);
+
+/** The chain of flows with this hash and others; valid until a flow is added. */
+static inline struct adit_flow **adit_table_chain(const struct adit_stack *stack, uint32_t hash) {
+  return &stack->table[hash & stack->table_mask];
+}
+
+/** The flow with this tuple, whose hash is `hash`, or NULL. */
+struct adit_flow *adit_table_find(const struct adit_stack *stack, const adit_endpoint *local,
+                                  const adit_endpoint *remote, uint32_t hash);
 void adit_table_add(struct adit_stack *stack, struct adit_flow *flow);
 void adit_table_remove(struct adit_stack *stack, struct adit_flow *flow);
 

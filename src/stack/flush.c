@@ -209,6 +209,7 @@ void adit_flow_rest(struct adit_flow *flow) {
 }
 
 void adit_flow_flush(struct adit_stack *stack) {
+  adit_segment_flush(stack);
   while (stack->touched) {
     struct adit_flow *flow = stack->touched;
     stack->touched = flow->next_touched;

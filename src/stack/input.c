@@ -5,10 +5,7 @@
  *
  * Order: frame, headers, offload notes, checksums, addresses, fragments, protocol. What fails is counted by reason and
  * goes no further. lwIP sees TCP that is whole, verified and for an address of the stack's; over Ethernet also what
- * neighbour.c lets through.
- *
- * TCP goes in without a copy, but for one case: a small segment that is out of order. lwIP would keep it, and with it a
- * buffer of 64 KiB.
+ * neighbour.c lets through. The rest of a TCP segment's way is in segment.c.
  */
 #include <netinet/in.h>
 #include <string.h>
@@ -21,10 +18,7 @@ enum {
   FRAME_SOURCE = 6, /* offset in it */
   TYPE_ARP = 0x0806,
   TYPE_IP4 = 0x0800,
-  TYPE_IP6 = 0x86dd,
-  SMALL = 2048, /* bytes: a segment for which a copy is cheaper than a buffer */
-  RESET_BURST = 100,
-  RESET_RATE = 1000 /* a second: resets for segments that belong to no connection */
+  TYPE_IP6 = 0x86dd
 };
 
 /** How a packet came to be where it is looked at. */
@@ -58,98 +52,23 @@ static bool is_neighbour_discovery(const struct adit_header *header) {
           header->icmp_type == ADIT_ICMP6_NEIGHBOUR_ADVERTISEMENT);
 }
 
-static struct pbuf *copy_to_pbuf(const void *data, size_t length) {
-  struct pbuf *pbuf = pbuf_alloc(PBUF_RAW, (u16_t)length, PBUF_RAM);
-  if (pbuf) memcpy(pbuf->payload, data, length);
-  return pbuf;
-}
-
-/* NULL when the bytes would wait here (for others before them, or for their owner), and the budget does not allow it. */
-static struct pbuf *tcp_pbuf(struct adit_stack *stack, struct adit_inbound *in, const struct adit_flow *flow) {
-  const struct adit_header *header = &in->header;
-  bool data = header->payload != header->length;
-  bool out_of_order = data && header->tcp_sequence != flow->pcb->rcv_nxt;
-  if (out_of_order && header->length < SMALL) return copy_to_pbuf(in->ip, header->length);
-  bool waits = out_of_order || (data && flow->received);
-  if (waits && !adit_port_may_hold(stack->port, ADIT_PACKET_MAX)) return NULL;
-  return adit_port_wrap(adit_buffer_ref(in->buffer), (uint32_t)(in->ip - in->buffer->data), (u16_t)header->length);
-}
-
-/* For no connection that exists. */
-static void stray(struct adit_stack *stack, const struct adit_header *header) {
-  if (header->tcp_flags & ADIT_TCP_RST) return;
-  if (adit_port_allows(&stack->resets, RESET_BURST, RESET_RATE)) adit_output_reset(stack, header);
-}
-
-/*
- * Among many connections the next segment is for one that is in no cache. All of its lines are asked for at once, instead of
- * waiting for one after the other.
- */
-static void fetch(const struct adit_flow *flow) {
-  enum { LINE = 64 };
-  const char *pcb = (const char *)flow->pcb;
-  for (size_t at = 0; at < sizeof *flow->pcb; at += LINE) __builtin_prefetch(pcb + at, 1);
-  for (size_t at = LINE; at < sizeof *flow; at += LINE) __builtin_prefetch((const char *)flow + at, 1);
-}
-
-/* Over Ethernet: somebody of whom nothing may be known is about to be answered. */
-static void meet_sender(const struct adit_stack *stack, const struct adit_inbound *in) {
+void adit_input_meet_sender(const struct adit_stack *stack, const struct adit_inbound *in) {
   if (!stack->ethernet || in->ip != in->buffer->data + ETHERNET_HEADER) return; /* put together: without a frame */
   adit_port_meet(in->header.version, in->header.source.bytes, in->buffer->data + FRAME_SOURCE);
-}
-
-static void tcp_segment(struct adit_stack *stack, struct adit_inbound *in) {
-  const struct adit_header *header = &in->header;
-  adit_endpoint local = {header->destination, header->destination_port};
-  adit_endpoint remote = {header->source, header->source_port};
-  uint32_t hash;
-  struct adit_flow *flow = adit_table_find(stack, &local, &remote, &hash);
-
-  const uint8_t flags = header->tcp_flags & (ADIT_TCP_SYN | ADIT_TCP_ACK | ADIT_TCP_RST | ADIT_TCP_FIN);
-  if (!flow) meet_sender(stack, in);
-  if (!flow && adit_wait_input(stack, in, hash)) return;
-  if (flags == ADIT_TCP_SYN && (!flow || !flow->pcb)) {
-    adit_syn_input(stack, in, flow, hash);
-    return;
-  }
-  if (flow && flow->syn && (flags & ADIT_TCP_RST)) { /* parked, or accepted a moment ago */
-    adit_syn_reset(flow, in);
-    return;
-  }
-  if (!flow) flow = adit_syn_cache_input(stack, in, hash);
-  if (!flow || !flow->pcb) {
-    stray(stack, header);
-    return;
-  }
-  /* Since this burst; what ended it is acknowledged by the flush, and what comes later is for wait.c. */
-  if (flow->pcb->state == TIME_WAIT) return;
-  if (header->length > UINT16_MAX) {
-    adit_stack_drop(stack, ADIT_DROP_OVERSIZED);
-    return;
-  }
-  fetch(flow);
-  struct pbuf *pbuf = tcp_pbuf(stack, in, flow);
-  if (!pbuf) {
-    adit_stack_drop(stack, ADIT_DROP_MEMORY);
-    return;
-  }
-  adit_flow_touch(flow);
-  adit_port_wear(header->version, header->destination.bytes);
-  adit_port_input_segment(pbuf, flow->pcb);
 }
 
 static void dispatch(struct adit_stack *stack, struct adit_inbound *in) {
   switch (in->header.protocol) {
   case IPPROTO_TCP:
-    tcp_segment(stack, in);
+    adit_segment_input(stack, in);
     break;
   case IPPROTO_UDP:
-    meet_sender(stack, in);
+    adit_input_meet_sender(stack, in);
     adit_datagram_input(stack, in);
     break;
   case IPPROTO_ICMP:
   case IPPROTO_ICMPV6:
-    meet_sender(stack, in);
+    adit_input_meet_sender(stack, in);
     adit_echo_input(stack, in);
     break;
   default:

@@ -88,8 +88,7 @@ static uint16_t mss_of_flow(struct adit_stack *stack, const uint8_t *ip, const s
   unsigned size = layout->version == 4 ? 4 : 16;
   adit_endpoint local = {adit_ip_from_bytes(layout->version, ip + at), (uint16_t)(ports[0] << 8 | ports[1])};
   adit_endpoint remote = {adit_ip_from_bytes(layout->version, ip + at + size), (uint16_t)(ports[2] << 8 | ports[3])};
-  uint32_t hash;
-  const struct adit_flow *flow = adit_table_find(stack, &local, &remote, &hash);
+  const struct adit_flow *flow = adit_table_find(stack, &local, &remote, adit_table_hash(stack, &local, &remote));
   if (flow && flow->pcb) return adit_port_mss(flow->pcb);
   return (uint16_t)(stack->mtu - layout->transport - (ports[12] >> 4) * 4U);
 }

@@ -92,9 +92,9 @@ static uint32_t now_s(void) {
 
 bool adit_pmtu_input(struct adit_stack *stack, const struct adit_inbound *in) {
   struct report report;
-  uint32_t hash;
   if (!parse(in, &report)) return false;
-  struct adit_flow *flow = adit_table_find(stack, &report.local, &report.remote, &hash);
+  uint32_t hash = adit_table_hash(stack, &report.local, &report.remote);
+  struct adit_flow *flow = adit_table_find(stack, &report.local, &report.remote, hash);
   if (!flow || !flow->pcb || !is_under_way(flow->pcb, report.sequence)) return false;
   if (adit_port_stamped(flow->pcb)) report.headers += ADIT_TIMESTAMPS;
   if (report.mtu - report.headers >= adit_port_mss(flow->pcb)) return false;

@@ -149,6 +149,7 @@ free_stack:
 void adit_stack_free(struct adit_stack *stack) {
   if (!stack) return;
   struct adit_port *outer = adit_port_enter(stack->port);
+  adit_segment_discard(stack);
   adit_reassembly_free(stack);
   for (uint32_t slot = 0; slot <= stack->table_mask; slot++) {
     while (stack->table[slot]) {

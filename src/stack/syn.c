@@ -155,13 +155,13 @@ struct adit_flow *adit_syn_again(struct adit_stack *stack, struct adit_inbound *
   adit_syn_input(stack, in, NULL, hash);
   adit_endpoint local = {in->header.destination, in->header.destination_port};
   adit_endpoint remote = {in->header.source, in->header.source_port};
-  struct adit_flow *flow = adit_table_find(stack, &local, &remote, &hash);
+  struct adit_flow *flow = adit_table_find(stack, &local, &remote, hash);
   if (!flow || !(flow->pending & ADIT_PENDING_ACCEPT)) return NULL;
   flow->pending &= (uint16_t)~ADIT_PENDING_ACCEPT;
   adit_port_next_isn(&ours);
   give_to_lwip(flow);
   adit_port_next_isn(NULL);
-  return adit_table_find(stack, &local, &remote, &hash); /* gone, if there was no memory */
+  return adit_table_find(stack, &local, &remote, hash); /* gone, if there was no memory */
 }
 
 static void refuse(struct adit_flow *flow) {

@@ -2,7 +2,7 @@
  * Copyright (c) 2026 The adit authors
  *
  * Flows by 4-tuple: a hash table with chains, keyed by the stack's secret so that nobody can aim at one chain. It doubles
- * when there are as many flows as chains and never shrinks.
+ * when there are half as many flows as chains, so that most flows are the first of theirs, and never shrinks.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ int adit_table_new(struct adit_stack *stack) {
   return stack->table ? 0 : -ENOMEM;
 }
 
-static uint32_t hash_of(const struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote) {
+uint32_t adit_table_hash(const struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote) {
   uint8_t tuple[2 * 16 + 2 * 2];
   size_t length = adit_ip_length(local->ip);
   uint8_t *at = tuple;
@@ -29,12 +29,11 @@ static uint32_t hash_of(const struct adit_stack *stack, const adit_endpoint *loc
   return (uint32_t)adit_port_hash(stack->port, ADIT_HASH_FLOW, tuple, (size_t)(at - tuple) + sizeof remote->port);
 }
 
-struct adit_flow *adit_table_find(struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote,
-                                  uint32_t *hash) {
-  *hash = hash_of(stack, local, remote);
-  struct adit_flow *flow = stack->table[*hash & stack->table_mask];
+struct adit_flow *adit_table_find(const struct adit_stack *stack, const adit_endpoint *local,
+                                  const adit_endpoint *remote, uint32_t hash) {
+  struct adit_flow *flow = *adit_table_chain(stack, hash);
   while (flow &&
-         !(flow->hash == *hash && adit_endpoint_same(&flow->remote, remote) && adit_endpoint_same(&flow->local, local)))
+         !(flow->hash == hash && adit_endpoint_same(&flow->remote, remote) && adit_endpoint_same(&flow->local, local)))
     flow = flow->next_in_table;
   return flow;
 }
@@ -58,8 +57,8 @@ static void grow(struct adit_stack *stack) {
 }
 
 void adit_table_add(struct adit_stack *stack, struct adit_flow *flow) {
-  if (stack->table_count > stack->table_mask) grow(stack);
-  struct adit_flow **chain = &stack->table[flow->hash & stack->table_mask];
+  if (stack->table_count > stack->table_mask / 2) grow(stack);
+  struct adit_flow **chain = adit_table_chain(stack, flow->hash);
   flow->next_in_table = *chain;
   *chain = flow;
   flow->marks |= ADIT_MARK_LISTED;
@@ -68,7 +67,7 @@ void adit_table_add(struct adit_stack *stack, struct adit_flow *flow) {
 
 void adit_table_remove(struct adit_stack *stack, struct adit_flow *flow) {
   if (!(flow->marks & ADIT_MARK_LISTED)) return;
-  struct adit_flow **link = &stack->table[flow->hash & stack->table_mask];
+  struct adit_flow **link = adit_table_chain(stack, flow->hash);
   while (*link != flow) link = &(*link)->next_in_table;
   *link = flow->next_in_table;
   flow->marks &= (uint16_t)~ADIT_MARK_LISTED;

@@ -88,11 +88,13 @@ def memory_cases():
 
 
 def cost_cases():
-    for what, words in (("data", "a packet"), ("open", "open and close"), ("tick", "an idle second")):
+    whats = (("data", "a packet", FLOWS), ("burst", "a packet of a burst", FLOWS[1:]),
+             ("open", "open and close", FLOWS), ("tick", "an idle second", FLOWS))  # fmt: skip
+    for what, words, flows in whats:
         for unit, key in (("instructions", "instructions"), ("ns", "each_ns")):
             yield Case("cost-%s-%s" % (what, unit), "%s, %s, at so many open flows" % (words, unit), "Cost in the core", unit, key,
-                       tuple(map(str, FLOWS)), ("cost", what, key), less=True, once=True, short=unit == "instructions" and what != "tick",
-                       base=str(FLOWS[0]))  # fmt: skip
+                       tuple(map(str, flows)), ("cost", what, key), less=True, once=True,
+                       short=unit == "instructions" and what in ("data", "open"), base=str(flows[0]))  # fmt: skip
 
 
 CASES = [*tcp_cases(), *queue_cases(), *udp_cases(), *connect_cases(), *echo_cases(), *memory_cases(), *cost_cases()]
@@ -130,8 +132,9 @@ def goals():
     yield Goal("bytes a flow in the stack", "memory-stack", "serve", 1024, least=False)
     for way in ("up", "down"):
         yield Goal("one flow %s that nobody reads, KiB" % way, "memory-stall-" + way, "direct", 1024 + 256, least=False)
-    yield Goal("a packet at 50000 flows, instructions, of 10", "cost-data-instructions", "50000", 1.3, "10", least=False)
-    yield Goal("open and close at 50000 flows, instructions, of 10", "cost-open-instructions", "50000", 1.3, "10", least=False)
+    for what, words, few in (("data", "a packet", "10"), ("burst", "a packet of a burst", "1000"), ("open", "open and close", "10")):
+        for unit, word in (("instructions", "instructions"), ("ns", "time")):
+            yield Goal("%s at 50000 flows, %s, of %s" % (words, word, few), "cost-%s-%s" % (what, unit), "50000", 1.3, few, least=False)
     for who in ("serve", "direct"):
         yield Goal("echo under load, %s, p99 in us" % who, "echo-load", who, 2000, least=False)
 

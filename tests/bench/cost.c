@@ -5,7 +5,8 @@
  * while so many connections are open. No device, no system call, no other process: only the core.
  *
  *   data     a packet with COST_PAYLOAD bytes for one of the connections, any with equal chance, each its own burst
- *   stamped  the same, but clients and stack send timestamps, as kernels do
+ *   burst    the same, BURST packets to a burst
+ *   stamped  as data, but clients and stack send timestamps, as kernels do
  *   open     a connection opened and closed by a client of its own, beside the others
  *   tick     a second in which nothing comes (timers)
  *   none     nothing: only the connections are opened, one after the other, and their time is said
@@ -28,7 +29,7 @@
 #define CALLGRIND_STOP_INSTRUMENTATION
 #endif
 
-enum { SLICES = 5, FLOWS_MAX = 1000000, COUNT_MAX = 100000000 };
+enum { SLICES = 5, BURST = 32, FLOWS_MAX = 1000000, COUNT_MAX = 100000000 };
 
 static const uint64_t second_ns = 1000000000;
 
@@ -48,7 +49,14 @@ static uint32_t pick(uint32_t bound) {
 }
 
 static void one_data(struct cost_world *world, uint32_t flows) {
-  cost_data(world, pick(flows));
+  uint32_t index = pick(flows);
+  cost_data(world, &index, 1);
+}
+
+static void one_burst(struct cost_world *world, uint32_t flows) {
+  uint32_t indices[BURST];
+  for (unsigned i = 0; i < BURST; i++) indices[i] = pick(flows);
+  cost_data(world, indices, BURST);
 }
 
 static void one_open(struct cost_world *world, uint32_t flows) {
@@ -67,12 +75,11 @@ static const struct what {
   const char *name;
   void (*one)(struct cost_world *world, uint32_t flows);
   uint32_t count; /* unless told */
+  uint32_t each;  /* of what is counted, in one call */
   bool stamps;
-} whats[] = {{"data", one_data, 100000, false},
-             {"stamped", one_data, 100000, true},
-             {"open", one_open, 20000, false},
-             {"tick", one_tick, 10, false},
-             {"none", NULL, SLICES, false}};
+} whats[] = {{"data", one_data, 100000, 1, false},   {"burst", one_burst, 100000, BURST, false},
+             {"stamped", one_data, 100000, 1, true}, {"open", one_open, 20000, 1, false},
+             {"tick", one_tick, 10, 1, false},       {"none", NULL, SLICES, 1, false}};
 
 static int compare(const void *left, const void *right) {
   double a = *(const double *)left;
@@ -80,13 +87,13 @@ static int compare(const void *left, const void *right) {
   return (a > b) - (a < b);
 }
 
-/* COUNT times in SLICES parts. Returns the median of what each part took for one, nanoseconds. */
+/* COUNT of them in SLICES parts. Returns the median of what each part took for one, nanoseconds. */
 static double measure(struct cost_world *world, uint32_t flows, const struct what *what, uint32_t count) {
   double each[SLICES] = {0};
   CALLGRIND_START_INSTRUMENTATION;
   for (unsigned slice = 0; slice < SLICES && what->one; slice++) {
     uint64_t begin = clock_ns();
-    for (uint32_t i = 0; i < count / SLICES; i++) what->one(world, flows);
+    for (uint32_t i = 0; i < count / SLICES; i += what->each) what->one(world, flows);
     each[slice] = (double)(clock_ns() - begin) / (count / SLICES);
   }
   CALLGRIND_STOP_INSTRUMENTATION;
@@ -106,13 +113,14 @@ int main(int argc, char **argv) {
   for (size_t i = 0; argc > 2 && i < sizeof whats / sizeof whats[0]; i++)
     if (strcmp(argv[2], whats[i].name) == 0) what = &whats[i];
   if (!what || argc > 4) {
-    fputs("usage: adit_cost FLOWS data|stamped|open|tick|none [COUNT]\n", stderr);
+    fputs("usage: adit_cost FLOWS data|burst|stamped|open|tick|none [COUNT]\n", stderr);
     return 2;
   }
   uint32_t flows = number(argv[1], FLOWS_MAX);
   uint32_t count = argc > 3 ? number(argv[3], COUNT_MAX) : what->count;
-  if (count < SLICES) cost_die("COUNT is at least %d", SLICES);
-  count -= count % SLICES;
+  const uint32_t unit = SLICES * what->each;
+  if (count < unit) cost_die("COUNT is at least %u", unit);
+  count -= count % unit;
   struct cost_world world;
   cost_world_open(&world, flows + 1000, what->stamps);
   uint64_t begin = clock_ns();

@@ -111,8 +111,14 @@ static uint16_t ip_checksum(const struct iphdr *ip) {
   return (uint16_t) ~(sum + (sum >> 16));
 }
 
-/* One packet of the client and the end of the burst, at a time of its own. */
-static void send_packet(struct cost_world *world, uint32_t index, uint8_t flags, size_t payload) {
+/* A burst begins, at a time of its own. */
+static void begin_burst(struct cost_world *world) {
+  world->now_ns += STEP_NS;
+  adit_stack_advance(world->stack, world->now_ns);
+}
+
+/* One packet of the client. */
+static void give_packet(struct cost_world *world, uint32_t index, uint8_t flags, size_t payload) {
   static const uint8_t mss[MSS_OPTION] = {2, 4, 1460 >> 8, 1460 & 255};
   struct cost_client *client = &world->client[index];
   struct adit_buffer *buffer = adit_buffer_new(world->pool);
@@ -148,9 +154,13 @@ static void send_packet(struct cost_world *world, uint32_t index, uint8_t flags,
   buffer->length = (uint32_t)length;
   buffer->offload = (struct adit_offload){.checksum = ADIT_CHECKSUM_VALID};
   client->next += (uint32_t)payload + (flags & TH_SYN ? 1 : 0) + (flags & TH_FIN ? 1 : 0);
-  world->now_ns += STEP_NS;
-  adit_stack_advance(world->stack, world->now_ns);
   adit_stack_input(world->stack, buffer);
+}
+
+/* One packet of the client that is a burst. */
+static void send_packet(struct cost_world *world, uint32_t index, uint8_t flags, size_t payload) {
+  begin_burst(world);
+  give_packet(world, index, flags, payload);
   adit_stack_flush(world->stack);
 }
 
@@ -165,11 +175,13 @@ void cost_open(struct cost_world *world, uint32_t index) {
   if (world->established != before + 1) cost_die("connection %u was not established", index);
 }
 
-void cost_data(struct cost_world *world, uint32_t index) {
+void cost_data(struct cost_world *world, const uint32_t *indices, unsigned count) {
   uint64_t before = world->consumed;
-  send_packet(world, index, TH_ACK | TH_PUSH, COST_PAYLOAD);
-  if (world->consumed != before + COST_PAYLOAD)
-    cost_die("%llu bytes arrived in place of %d", (unsigned long long)(world->consumed - before), COST_PAYLOAD);
+  begin_burst(world);
+  for (unsigned i = 0; i < count; i++) give_packet(world, indices[i], TH_ACK | TH_PUSH, COST_PAYLOAD);
+  adit_stack_flush(world->stack);
+  if (world->consumed != before + (uint64_t)count * COST_PAYLOAD)
+    cost_die("%llu bytes arrived in place of %u", (unsigned long long)(world->consumed - before), count * COST_PAYLOAD);
 }
 
 void cost_close(struct cost_world *world, uint32_t index) {

@@ -41,8 +41,8 @@ void cost_world_close(struct cost_world *world);
 /** Connect: SYN, and the ACK of what comes. */
 void cost_open(struct cost_world *world, uint32_t index);
 
-/** One packet with COST_PAYLOAD bytes, and the end of the burst. */
-void cost_data(struct cost_world *world, uint32_t index);
+/** A burst: a packet with COST_PAYLOAD bytes from each of `count` clients. */
+void cost_data(struct cost_world *world, const uint32_t *indices, unsigned count);
 
 /** FIN, and the ACK of the stack's own. */
 void cost_close(struct cost_world *world, uint32_t index);

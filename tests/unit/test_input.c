@@ -493,6 +493,7 @@ static void memory_bound(void **state) {
     snprintf(client, sizeof client, "10.0.%u.%u", sent / 250, sent % 250 + 1);
     size_t length = support_tcp4(packet, client, STACK4, 4000, 80, 1, 0, SUPPORT_SYN, 1000, NULL, 0, NULL, 0);
     support_ip_input(&lab, packet, length, NULL);
+    support_lab_flush(&lab);
     adit_stack_stats(lab.stack, &stats);
     sent++;
     assert_in_range(sent, 1, 20000);

@@ -103,7 +103,8 @@ int adit_stack_new(const struct adit_stack_options *options, struct adit_stack *
 void adit_stack_free(struct adit_stack *stack);
 
 /**
- * Take one packet in. The stack takes over the caller's reference of `buffer` and may change its bytes.
+ * Take one packet in. The stack takes over the caller's reference of `buffer` and may change its bytes. Where there are many
+ * flows, a TCP segment may wait for a few more packets, and reaches its flow with the flush at the latest.
  * Whatever is wrong with the packet is counted in adit_stack_stats and is no error of the caller's.
  */
 void adit_stack_input(struct adit_stack *stack, struct adit_buffer *buffer);
