@@ -77,6 +77,7 @@ def parse():
     options.programs = {
         "adit": os.path.abspath(options.adit or os.path.join(build, "adit")),
         "load": os.path.join(build, "tests/bench/adit_load"),
+        "plain": os.path.join(build, "tests/bench/adit_plain"),
         "socks": os.path.join(build, "tests/bench/adit_socks"),
         "cost": os.path.join(build, "tests/bench/adit_cost"),
     }

@@ -30,6 +30,11 @@ class Case:
     base: str = "veth"  # what ratios are of
 
 
+def plain(mtu):
+    """What a relay costs without a device; the client's side has no MTU, so once is enough."""
+    return ("plain",) if mtu == 1500 else ()
+
+
 def tcp_cases():
     commands = {"up": "send", "down": "receive", "both": "both"}
     for family in (4, 6):
@@ -39,7 +44,7 @@ def tcp_cases():
                     yield Case(
                         "tcp-v%d-%d-%s-%d" % (family, mtu, way, streams),
                         "IPv%d, MTU %d, %d stream%s %s" % (family, mtu, streams, "s" * (streams > 1), way),
-                        "TCP", "Gbit/s", "gbit_per_s", ("veth", "serve", "direct", "socks", PEERS),
+                        "TCP", "Gbit/s", "gbit_per_s", ("veth", *plain(mtu), "serve", "direct", "socks", PEERS),
                         (command, "TARGET", "SECONDS", streams), family, mtu,
                         short=streams == 1 and mtu == 1500 and family == 4 and way != "both",
                     )  # fmt: skip
@@ -58,12 +63,14 @@ def udp_cases():
         for way in ("up", "down"):
             yield Case("udp-%d-%s" % (size, way), "%d bytes %s, delivered" % (size, way), "UDP", "1/s", "per_s",
                        ("veth", "direct", "socks", PEERS), ("udp-" + way, "TARGET", "SECONDS", size), short=size == 1400)  # fmt: skip
+            yield Case("udp-%d-%s-runs" % (size, way), "%d bytes %s in runs of 32, delivered" % (size, way), "UDP", "1/s", "per_s",
+                       ("veth", "direct", "socks", PEERS), ("udp-%s-runs" % way, "TARGET", "SECONDS", size))  # fmt: skip
         yield Case("udp-%d-echo" % size, "%d bytes there and back" % size, "UDP", "1/s", "per_s",
                    ("veth", "serve", "direct", "socks", PEERS), ("udp-echo", "TARGET", "SECONDS", size))  # fmt: skip
 
 
 def connect_cases():
-    who = ("veth", "serve", "direct", "socks", PEERS)
+    who = ("veth", "plain", "serve", "direct", "socks", PEERS)
     yield Case("connect-1", "connect, 64 bytes there and back, close: p50", "Connections", "us", "p50_us", who,
                ("connect", "TARGET", "SECONDS", 1), less=True, short=True)  # fmt: skip
     for many in (64, 512):
@@ -128,6 +135,7 @@ def goals():
     for way in ("up", "down"):
         yield Goal("UDP 1400 delivered, direct, %s, of veth" % way, "udp-1400-" + way, "direct", 0.7, "veth")
         yield Goal("UDP 64, SOCKS5 against hev, %s" % way, "udp-64-" + way, "socks", 4, "hev@1500")
+        yield Goal("UDP 64 in runs, SOCKS5 against hev, %s" % way, "udp-64-%s-runs" % way, "socks", 4, "hev@1500")
     yield Goal("bytes a relayed flow", "memory-relayed", "direct", 3072, least=False)
     yield Goal("bytes a flow in the stack", "memory-stack", "serve", 1024, least=False)
     for way in ("up", "down"):

@@ -34,6 +34,11 @@ class Contestant:
     def inner(self):
         return "{netns}" in self.command
 
+    @property
+    def outer(self):
+        """Makes a device in the near namespace."""
+        return "{dev}" in self.command
+
 
 ADIT = "{adit} %s --dev {dev} --mtu {mtu}"
 OURS = [
@@ -42,6 +47,7 @@ OURS = [
     Contestant("direct", "adit proxy, direct", ADIT % "proxy" + " --upstream direct://"),
     Contestant("socks", "adit proxy, through the SOCKS5 server", ADIT % "proxy" + " --upstream socks5://{socks_host}:{socks_port}"),
     Contestant("serve2", "adit serve with 2 queues", ADIT % "serve" + " --queues 2", (STACK4, STACK6)),
+    Contestant("plain", "a relay between kernel sockets, without a device", "exec {plain} {v4} {v6}", ("127.0.0.1", "::1")),
     Contestant("direct2", "adit proxy, direct, with 2 queues", ADIT % "proxy" + " --upstream direct:// --queues 2"),
 ]
 

@@ -35,6 +35,8 @@ static const struct command {
     {"ping", 2, 3, load_run_ping, "ADDRESS SECONDS [INTERVAL in us]"},
     {"udp-up", 3, 4, load_run_udp_up, "ADDRESS SECONDS SIZE [RATE]"},
     {"udp-down", 3, 3, load_run_udp_down, "ADDRESS SECONDS SIZE"},
+    {"udp-up-runs", 3, 3, load_run_udp_up_runs, "ADDRESS SECONDS SIZE"},
+    {"udp-down-runs", 3, 3, load_run_udp_down_runs, "ADDRESS SECONDS SIZE"},
     {"udp-echo", 3, 3, load_run_udp_echo, "ADDRESS SECONDS SIZE"},
     {"serve", 0, 0, load_run_serve, ""},
 };

@@ -87,6 +87,8 @@ void load_run_ping(char **argv, int argc);
 void load_run_udp_echo(char **argv, int argc);
 void load_run_udp_up(char **argv, int argc);
 void load_run_udp_down(char **argv, int argc);
+void load_run_udp_up_runs(char **argv, int argc);
+void load_run_udp_down_runs(char **argv, int argc);
 void load_run_serve(char **argv, int argc);
 
 /** What load_udp.c is for the server: datagrams on these ports. Each runs for ever in a thread of its own. */
@@ -96,10 +98,12 @@ enum {
   LOAD_PORT_CHARGEN = 19,
   LOAD_PORT_SINK = 5001,
   LOAD_PORT_SOURCE = 5002,
+  LOAD_PORT_SINK_RUNS = 5004,
   LOAD_PORT_MUTE = 5003 /* TCP: accepts and never reads */
 };
 void *load_serve_udp_echo(void *unused);
 void *load_serve_udp_sink(void *unused);
+void *load_serve_udp_sink_runs(void *unused);
 void *load_serve_udp_source(void *unused);
 
 #endif

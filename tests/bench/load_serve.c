@@ -126,6 +126,7 @@ void load_run_serve(char **argv, int argc) {
   for (unsigned i = 0; i < ECHO_THREADS; i++) start(serve_echo, NULL);
   start(load_serve_udp_echo, NULL);
   start(load_serve_udp_sink, NULL);
+  start(load_serve_udp_sink_runs, NULL);
   start(load_serve_udp_source, NULL);
   for (;;) pause();
 }

@@ -112,7 +112,7 @@ class World:
         self.await_answers()
 
     def start_contestant(self):
-        values = dict(adit=self.programs["adit"], dev="tun0", mtu=self.mtu, v4=c.FAR4, v6=c.FAR6, near="veth0", work=self.work,
+        values = dict(adit=self.programs["adit"], plain=self.programs["plain"], dev="tun0", mtu=self.mtu, v4=c.FAR4, v6=c.FAR6, near="veth0", work=self.work,
                       socks_host=c.FAR4, socks_port=c.SOCKS_PORT, netns="/run/netns/" + self.inner)
         command = self.contestant.command
         for name, value in values.items():
@@ -120,7 +120,7 @@ class World:
         self.process = self.start(self.near, ["bash", "-c", command])
         if self.contestant.inner:
             self.client_space = self.inner
-        else:
+        elif self.contestant.outer:
             self.mark = MARK
             self.route_device("tun0")
 
