@@ -121,6 +121,7 @@ class Goal:
 def goals():
     for way, limit in (("up", 0.75), ("down", 0.9)):
         yield Goal("direct, 1 stream %s, of veth" % way, "tcp-v4-1500-%s-1" % way, "direct", limit, "veth")
+        yield Goal("direct, 1 stream %s, of a plain relay" % way, "tcp-v4-1500-%s-1" % way, "direct", 1, "plain")
     for streams in (1, 8):
         for way in ("up", "down"):
             case = "tcp-v4-1500-%s-%d" % (way, streams)
@@ -131,6 +132,7 @@ def goals():
         yield Goal("direct at 1500 against pasta at 65520, %s" % way, "tcp-v4-1500-%s-1" % way, "direct", 1, "pasta@65520")
     yield Goal("connections, direct, 64 at once, of veth", "connect-64", "direct", 0.5, "veth")
     yield Goal("the same, p99 in us", "connect-64", "direct", 20000, key="p99_us", least=False)
+    yield Goal("connections, direct, 64 at once, of a plain relay", "connect-64", "direct", 1, "plain")
     yield Goal("connect, 64 bytes, close, direct, of veth", "connect-1", "direct", 3, "veth", least=False)
     for way in ("up", "down"):
         yield Goal("UDP 1400 delivered, direct, %s, of veth" % way, "udp-1400-" + way, "direct", 0.7, "veth")
