@@ -13,6 +13,7 @@ PARTS = (  # title, what the names of its cases begin with, logarithmic
     ("UDP delivered, 1/s", ("udp-",), True),
     ("Connections, 1/s", ("connect-64", "connect-512"), False),
 )
+FEW = 6  # whose names fit side by side
 
 
 def rows_of(summaries, beginnings):
@@ -36,8 +37,9 @@ def part(title, rows, logarithmic, everybody, work, number):
         '"%s" using %d:xtic(1) linecolor %d title "%s" noenhanced' % (path, i + 2, everybody.index(name) + 1, name)
         for i, name in enumerate(names)
     )
-    return "set title '%s'\n%s\nset yrange [%s:*]\nplot %s\n" % (
-        title, "set logscale y" if logarithmic else "unset logscale y", "1000" if logarithmic else "0", bars)  # fmt: skip
+    return "set title '%s'\n%s\nset xtics %s\nset yrange [%s:*]\nplot %s\n" % (
+        title, "set logscale y" if logarithmic else "unset logscale y", "rotate by -15" if len(rows) > FEW else "norotate",
+        "100" if logarithmic else "0", bars)  # fmt: skip
 
 
 def draw(summaries, facts, path):
@@ -52,7 +54,7 @@ def draw(summaries, facts, path):
         for terminal, end in (("svg size 1200,%d dynamic background 'white'", "svg"), ("pngcairo size 1200,%d", "png")):
             script = (
                 "set terminal %s\nset output '%s.%s'\nset style data histogram\nset style histogram clustered gap 1\n"
-                "set style fill solid 0.8 noborder\nset grid ytics\nset key outside right top\n"
+                "set style fill solid 0.8 noborder\nset linetype 9 linecolor 'grey50'\nset grid ytics\nset key outside right top\n"
                 "set multiplot layout %d,1 title 'Linux %s, %s CPUs, medians of %s rounds'\n%sunset multiplot\n"
                 % (terminal % (320 * len(parts) + 40), path, end, len(parts), facts["kernel"], facts["cpus"], facts["rounds"], body)
             )
