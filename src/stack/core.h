@@ -125,12 +125,10 @@ struct adit_inbound {
 /** A TCP segment whose turn has not come, see segment.c. */
 struct adit_segment {
   struct adit_inbound in; /**< its buffer held */
-  adit_endpoint local;
-  adit_endpoint remote;
-  uint32_t hash; /**< of both */
+  uint32_t hash;          /**< of its flow */
 };
 
-/** As many may wait at once, a power of two. */
+/** Room for those that wait, a power of two. */
 enum { ADIT_AHEAD = 8 };
 
 struct adit_reassembly;

@@ -62,10 +62,11 @@ static void fetch(const void *object, size_t bytes) {
 }
 
 /* Its turn. */
-static void deliver(struct adit_stack *stack, struct adit_inbound *in, const adit_endpoint *local,
-                    const adit_endpoint *remote, uint32_t hash) {
+static void deliver(struct adit_stack *stack, struct adit_inbound *in, uint32_t hash) {
   const struct adit_header *header = &in->header;
-  struct adit_flow *flow = adit_table_find(stack, local, remote, hash);
+  adit_endpoint local = {header->destination, header->destination_port};
+  adit_endpoint remote = {header->source, header->source_port};
+  struct adit_flow *flow = adit_table_find(stack, &local, &remote, hash);
 
   const uint8_t flags = header->tcp_flags & (ADIT_TCP_SYN | ADIT_TCP_ACK | ADIT_TCP_RST | ADIT_TCP_FIN);
   if (!flow) adit_input_meet_sender(stack, in);
@@ -145,7 +146,7 @@ static void catch_up(struct adit_stack *stack) {
 
 static void deliver_first(struct adit_stack *stack) {
   struct adit_segment *segment = place(stack, stack->ahead_first++);
-  deliver(stack, &segment->in, &segment->local, &segment->remote, segment->hash);
+  deliver(stack, &segment->in, segment->hash);
   adit_buffer_unref(segment->in.buffer);
 }
 
@@ -156,16 +157,17 @@ void adit_segment_input(struct adit_stack *stack, struct adit_inbound *in) {
   uint32_t hash = adit_table_hash(stack, &local, &remote);
   uint32_t waiting = stack->ahead_end - stack->ahead_first;
   if (waiting == 0 && stack->table_count < FEW) {
-    deliver(stack, in, &local, &remote, hash);
+    deliver(stack, in, hash);
     return;
   }
   if (waiting == WAIT) deliver_first(stack);
-  *place(stack, stack->ahead_end++) = (struct adit_segment){*in, local, remote, hash};
+  *place(stack, stack->ahead_end++) = (struct adit_segment){*in, hash};
   adit_buffer_ref(in->buffer);
   move_up(stack);
 }
 
 void adit_segment_flush(struct adit_stack *stack) {
+  if (stack->ahead_first == stack->ahead_end) return;
   catch_up(stack);
   while (stack->ahead_first != stack->ahead_end) deliver_first(stack);
 }

@@ -189,6 +189,8 @@ static void listen_on(struct listener *listener, int family, uint16_t port) {
   *listener = (struct listener){socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), family, port};
   if (listener->fd < 0) die("socket");
   setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  setsockopt(listener->fd, IPPROTO_TCP, TCP_CONGESTION, "cubic",
+             5); /* for connections, too: loopback's routes say none */
   if (bind(listener->fd, four ? (struct sockaddr *)&in : (struct sockaddr *)&in6, four ? sizeof in : sizeof in6) != 0)
     die("bind");
   if (listen(listener->fd, BACKLOG) != 0) die("listen");
