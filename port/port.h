@@ -168,6 +168,9 @@ void adit_port_stamp(struct tcp_pcb *pcb, const adit_endpoint *local, const adit
 /** Whether the connection has timestamps. */
 bool adit_port_stamped(const struct tcp_pcb *pcb);
 
+/** How much payload lwIP queues as one segment of the connection, at most: its MSS, or as many of it as fit a large segment. */
+uint32_t adit_port_segment_payload(const struct tcp_pcb *pcb);
+
 /** How much payload a segment of the connection may carry over its path: its MSS, or less. */
 uint16_t adit_port_mss(const struct tcp_pcb *pcb);
 

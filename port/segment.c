@@ -33,12 +33,15 @@ static unsigned option_bytes(const struct tcp_pcb *pcb) {
  * At most half of the largest window that the peer has offered, as lwIP has it, but never less than one MSS: the limit must
  * not fall (tcp_write relies on it), and what is too long for a small window is split when it is sent.
  */
-u16_t adit_port_segment_limit(const struct tcp_pcb *pcb) {
+uint32_t adit_port_segment_payload(const struct tcp_pcb *pcb) {
   uint32_t limit = adit_port_current()->options.segment_limit;
   uint32_t payload = limit > HEADERS ? limit - HEADERS : 0;
   uint32_t segments = LWIP_MIN(payload, pcb->snd_wnd_max / 2) / pcb->mss;
-  uint32_t length = segments > 1 ? segments * pcb->mss : pcb->mss;
-  return (u16_t)(length + option_bytes(pcb)); /* lwIP takes the options off again */
+  return segments > 1 ? segments * pcb->mss : pcb->mss;
+}
+
+u16_t adit_port_segment_limit(const struct tcp_pcb *pcb) {
+  return (u16_t)(adit_port_segment_payload(pcb) + option_bytes(pcb)); /* lwIP takes the options off again */
 }
 
 u16_t adit_port_mss(const struct tcp_pcb *pcb) {

@@ -189,7 +189,7 @@ unsigned adit_flow_reserve(struct adit_flow *flow, struct iovec *iov, unsigned i
     bytes -= last->lent;
   }
   struct adit_port *outer = adit_port_enter(stack->port);
-  uint32_t segment = adit_port_segment_limit(flow->pcb);
+  uint32_t segment = adit_port_segment_payload(flow->pcb);
   uint32_t whole = segment < CHUNK ? CHUNK - CHUNK % segment : CHUNK;
   struct adit_chunk **spare = &stack->spare;
   while (count < iovcnt && bytes > 0 && (count == 0 || bytes >= whole)) {

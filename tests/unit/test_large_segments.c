@@ -27,29 +27,36 @@ static void with_offload(struct adit_stack_options *options) {
   options->offload = ADIT_OFFLOAD_CHECKSUM | ADIT_OFFLOAD_TSO4 | ADIT_OFFLOAD_TSO6;
 }
 
-static void open_as(void (*change)(struct adit_stack_options *options), bool ipv6) {
+static void open_as(void (*change)(struct adit_stack_options *options), bool ipv6, bool stamps) {
   support_pattern(pattern, sizeof pattern);
   support_world_open(&world, 10, change);
   peer = support_peer_at(&world, ipv6, PORT);
+  peer.stamps = stamps;
   support_peer_connect(&peer);
   owner = &world.owners[0];
 }
 
 static int open_world(void **state) {
   (void)state;
-  open_as(with_offload, false);
+  open_as(with_offload, false, false);
   return 0;
 }
 
 static int open_world6(void **state) {
   (void)state;
-  open_as(with_offload, true);
+  open_as(with_offload, true, false);
+  return 0;
+}
+
+static int open_stamped(void **state) {
+  (void)state;
+  open_as(with_offload, false, true);
   return 0;
 }
 
 static int open_plain(void **state) {
   (void)state;
-  open_as(NULL, false);
+  open_as(NULL, false, false);
   return 0;
 }
 
@@ -262,7 +269,7 @@ static void test_acknowledgment_inside_a_large_segment_then_a_time_out(void **st
   for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
     if (i > 0) {
       close_world(NULL);
-      open_as(with_offload, false);
+      open_as(with_offload, false, false);
     }
     warm_up();
     uint32_t start = peer.expected;
@@ -503,7 +510,7 @@ static void checksum_only(struct adit_stack_options *options) {
 static void test_half_an_offload_is_none(void **state) {
   (void)state;
   close_world(NULL);
-  open_as(checksum_only, false);
+  open_as(checksum_only, false, false);
   peer.mss = 536;
   struct support_peer small = support_peer_at(&world, true, PORT);
   small.mss = 536;
@@ -614,7 +621,7 @@ static void test_reserved_pieces_are_one_segment_each(void **state) {
   support_lab_flush(&world.lab);
   for (unsigned i = 0; i < 4; i++) {
     assert_in_range(iov[i].iov_len, LARGEST - 2 * MSS, LARGEST);
-    assert_int_equal(iov[i].iov_len % peer.mss, 0);
+    assert_int_equal(iov[i].iov_len % owner->flow->pcb->mss, 0);
     assert_true(support_peer_take(&peer, &segment));
     assert_int_equal(segment.length, iov[i].iov_len);
     support_peer_learn(&peer, &segment);
@@ -714,6 +721,7 @@ int main(void) {
       with(open_world, test_many_small_writes_are_few_segments),
       with(open_world, test_split_without_memory_is_tried_again),
       both(test_reserved_pieces_are_one_segment_each),
+      with(open_stamped, test_reserved_pieces_are_one_segment_each),
       with(open_world, test_commit_without_memory_is_repeated),
       with(open_world, test_what_was_not_sent_can_be_given_up),
   };
