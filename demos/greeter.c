@@ -53,8 +53,8 @@ static void syn(void *user, struct adit_flow *flow) {
   if (adit_flow_accept(flow) != 0) adit_flow_drop(flow); /* out of memory: the client will ask again */
 }
 
-static void output(void *user, const struct adit_packet *packet) {
-  adit_device_write(user, packet); /* a full queue loses it, as networks do; TCP sends it again */
+static int output(void *user, const struct adit_packet *packet) {
+  return adit_device_write(user, packet); /* a full queue loses it, as networks do; TCP sends it again */
 }
 
 /* No `echo` and no `datagram`: the stack answers ping by itself, and datagrams with "port unreachable". */

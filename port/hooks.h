@@ -57,7 +57,8 @@ u16_t adit_port_segment_limit(const struct tcp_pcb *pcb);
 
 /**
  * Called before the head of the unsent queue is sent (patch 0002), with `window` = min(cwnd, send window): drops the part
- * of it that has been acknowledged, and splits what the window does not take. Returns the head as it is afterwards.
+ * of it that has been acknowledged, and splits what the window does not take. Returns the head as it is afterwards; NULL:
+ * nothing is to be sent now.
  */
 struct tcp_seg *adit_port_fit_segment(struct tcp_pcb *pcb, u32_t window);
 #define LWIP_HOOK_TCP_OUT_FIT(pcb, window) adit_port_fit_segment(pcb, window)

@@ -56,7 +56,10 @@ u32_t *adit_port_note_segment(const struct tcp_hdr *header, const struct tcp_pcb
   port->noted_mss = pcb ? adit_port_mss(pcb) : 0;
   /* Queued segments only: window probes and keepalives repeat a sequence number on purpose. */
   bool queued = pcb && pcb->unsent && pcb->unsent->tcphdr == header;
-  if (queued && TCP_SEQ_LT(lwip_ntohl(header->seqno), pcb->snd_nxt)) port->retransmissions++;
+  if (queued && TCP_SEQ_LT(lwip_ntohl(header->seqno), pcb->snd_nxt)) {
+    port->retransmissions++;
+    adit_port_extra_of(pcb)->resent = true;
+  }
   if (!pcb || !(pcb->flags & ADIT_PORT_STAMPED)) return options;
   adit_port_add_timestamps(pcb, header, options);
   return options + ADIT_PORT_STAMP / sizeof *options;
@@ -166,8 +169,11 @@ void adit_port_input_ip(struct pbuf *packet) {
 }
 
 void adit_port_input_segment(struct pbuf *packet, struct tcp_pcb *pcb) {
+  struct adit_port *port = adit_port_current();
   if (pcb) adit_port_show(pcb);
+  port->holds_back = pcb != NULL;
   adit_port_input_ip(packet);
+  port->holds_back = false;
   adit_port_hide();
 }
 

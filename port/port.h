@@ -125,7 +125,7 @@ void adit_port_input_ip(struct pbuf *packet);
 
 /**
  * Hand a TCP segment in its IP packet to lwIP, which takes over the pbuf. `pcb` is the connection that it is for; NULL for a
- * SYN that is for a listening pcb.
+ * SYN that is for a listening pcb. Data that may be sent because of it is not: call tcp_output when all segments have come.
  */
 void adit_port_input_segment(struct pbuf *packet, struct tcp_pcb *pcb);
 
@@ -154,6 +154,7 @@ struct adit_port_extra {
   uint32_t acknowledged; /**< Last.ACK.sent */
   uint16_t recent_hours; /**< when `recent` came */
   uint16_t path_mss;     /**< of a path that is narrower than the MSS; 0 = is not known to be */
+  bool resent;           /**< something had to be sent again */
 };
 
 /** The pcb is new: `extra` is for it, in memory that stays as long as the pcb. */

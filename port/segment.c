@@ -150,6 +150,7 @@ static struct tcp_seg *send_later(struct tcp_pcb *pcb) {
 
 struct tcp_seg *adit_port_fit_segment(struct tcp_pcb *pcb, u32_t window) {
   struct tcp_seg *head = pcb->unsent;
+  if (adit_port_current()->holds_back) return NULL; /* each of the acknowledgments of a burst would send a little */
   if (!head || head->len <= 1) return head;
 
   u32_t first = lwip_ntohl(head->tcphdr->seqno);

@@ -41,6 +41,7 @@ struct adit_port {
   struct adit_port_stranger *strangers; /**< by hash of the address; NULL before the first one; see neighbour.c */
   const struct tcp_hdr *noted;          /**< header of the segment that is on its way out */
   uint16_t noted_mss;                   /**< MSS of its connection */
+  bool holds_back;                      /**< a segment is being looked at: no data is sent */
 };
 
 /** The section with lwIP's variables (arch/cc.h), as the linker names its ends: the image of which each port has a copy. */

@@ -66,11 +66,8 @@ static bool add_device(cJSON *answer, const struct adit_control_subject *subject
   static const struct {
     uint32_t bit;
     const char *name;
-  } offloads[] = {{ADIT_OFFLOAD_CHECKSUM, "checksum"},
-                  {ADIT_OFFLOAD_TSO4, "tso4"},
-                  {ADIT_OFFLOAD_TSO6, "tso6"},
-                  {ADIT_OFFLOAD_ECN, "ecn"},
-                  {ADIT_OFFLOAD_USO, "uso"}};
+  } offloads[] = {{ADIT_OFFLOAD_CHECKSUM, "checksum"}, {ADIT_OFFLOAD_TSO4, "tso4"}, {ADIT_OFFLOAD_TSO6, "tso6"},
+                  {ADIT_OFFLOAD_ECN, "ecn"},           {ADIT_OFFLOAD_USO, "uso"},   {ADIT_OFFLOAD_BIG_TCP, "big-tcp"}};
   char text[ADIT_ADDRESS_TEXT];
   bool tap = adit_device_link(subject->device) == ADIT_LINK_ETHERNET;
   cJSON *device = cJSON_AddObjectToObject(answer, "device");

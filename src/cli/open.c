@@ -356,6 +356,8 @@ enum adit_cli_status adit_cli_open(const struct adit_cli_options *options, bool 
   if (status == ADIT_CLI_DONE) {
     status = adit_cli_given(options, ADIT_CLI_FD) ? open_by_fd(&o) : open_by_name(&o, offload);
   }
+  for (unsigned i = 0; options->no_big_tcp && i < device->queues; i++)
+    adit_device_forgo(device->queue[i], ADIT_OFFLOAD_BIG_TCP);
   if (status == ADIT_CLI_DONE) status = configure(&o);
   if (status == ADIT_CLI_DONE) status = adit_cli_fault_insert(options, device->queue, device->queues);
   if (status == ADIT_CLI_DONE) return status;

@@ -100,6 +100,12 @@ const struct adit_cli_option adit_cli_option_table[ADIT_CLI_OPTION_IDS] = {
                              .offset = FIELD(offload),
                              .value = ADIT_CLI_OFFLOAD_OFF,
                              .help = "no packets larger than the MTU, all checksums complete"},
+    [ADIT_CLI_NO_BIG_TCP] = {.name = "no-big-tcp",
+                             .kind = ADIT_CLI_KIND_SET,
+                             .offset = FIELD(no_big_tcp),
+                             .value = 1,
+                             .help = "no TCP packets larger than 64 KiB, for programs that look at\n"
+                                     "packets and do not know them (see adit(1))"},
     [ADIT_CLI_FAULT] = {.name = "fault",
                         .kind = ADIT_CLI_KIND_FAULT,
                         .offset = FIELD(fault),

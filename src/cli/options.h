@@ -36,6 +36,7 @@ enum adit_cli_option_id {
   ADIT_CLI_QUEUES,
   ADIT_CLI_OFFLOAD,
   ADIT_CLI_NO_OFFLOAD,
+  ADIT_CLI_NO_BIG_TCP,
   ADIT_CLI_FAULT,
   ADIT_CLI_HEX,
   ADIT_CLI_FORMAT,
@@ -162,6 +163,7 @@ struct adit_cli_options {
   int help;                      /**< --help: 1 */
   int format;                    /**< --format, --hex: enum adit_cli_format */
   int offload;                   /**< --offload, --no-offload: enum adit_cli_offload */
+  int no_big_tcp;                /**< --no-big-tcp: 1 */
   int verbosity;                 /**< --verbose: 1, --quiet: -1 */
   struct adit_fault_plan fault;  /**< --fault; only valid with its bit in `given` */
 

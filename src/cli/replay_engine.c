@@ -81,7 +81,7 @@ static void read_answer(struct adit_replay_engine *engine, const struct adit_hea
   if (flow != NULL) adit_replay_flow_server(flow, &flow->given, header);
 }
 
-static void on_output(void *user, const struct adit_packet *packet) {
+static int on_output(void *user, const struct adit_packet *packet) {
   struct adit_replay_engine *engine = user;
   struct adit_header header;
   enum adit_drop why;
@@ -97,6 +97,7 @@ static void on_output(void *user, const struct adit_packet *packet) {
   adit_device_pcap_time(engine->with.out, adit_stack_now(engine->stack));
   int error = adit_device_write(engine->with.out, packet);
   if (engine->error == 0) engine->error = error;
+  return 0;
 }
 
 static void on_syn(void *user, struct adit_flow *flow) {

@@ -146,6 +146,7 @@ static enum adit_cli_status make_namespace(struct run *run) {
       close(fd);
       return adit_cli_fail(options, "the device inside cannot be used: %s", strerror(-error));
     }
+    if (options->no_big_tcp) adit_device_forgo(run->device[i], ADIT_OFFLOAD_BIG_TCP);
     run->devices++;
   }
   return adit_cli_fault_insert(options, run->device, run->devices);

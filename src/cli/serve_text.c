@@ -94,6 +94,7 @@ static void print_offload(uint32_t offload) {
       {ADIT_OFFLOAD_TSO6, "TSO6"},
       {ADIT_OFFLOAD_ECN, "ECN"},
       {ADIT_OFFLOAD_USO, "USO"},
+      {ADIT_OFFLOAD_BIG_TCP, "BIG TCP"},
   };
   printf("  %-12s", "offload");
   if (offload == 0) {
@@ -107,7 +108,11 @@ static void print_offload(uint32_t offload) {
       between = ", ";
     }
   }
-  puts(offload & (ADIT_OFFLOAD_TSO4 | ADIT_OFFLOAD_TSO6) ? ": up to 64 KiB at a time" : "");
+  if (offload & (ADIT_OFFLOAD_TSO4 | ADIT_OFFLOAD_TSO6)) {
+    fputs(": up to 64 KiB at a time", stdout);
+    if (offload & ADIT_OFFLOAD_BIG_TCP) fputs(" in, 256 KiB out", stdout);
+  }
+  putchar('\n');
 }
 
 static void print_things_to_try(adit_ip ip4, adit_ip ip6) {

@@ -67,7 +67,7 @@ static int describe_tun(const struct ifreq *answer, struct adit_fd_layout *layou
 static uint32_t offload_of(const struct adit_fd_layout *layout) {
   if (layout->vnet_length == 0) return 0;
   bool uso = layout->own ? adit_offer_all(layout->fd).uso : adit_offer_kernel_reads_uso();
-  return ADIT_VNET_OFFLOAD | (uso ? ADIT_OFFLOAD_USO : 0U);
+  return adit_offer_writes(layout->link, uso);
 }
 
 /* Anything else. */

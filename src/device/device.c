@@ -38,6 +38,7 @@ int adit_device_write(struct adit_device *device, const struct adit_packet *pack
   size_t length = 0;
   for (unsigned i = 0; i < packet->iovcnt; i++) length += packet->iov[i].iov_len;
   if (length == 0 || length != packet->length) return -EINVAL;
+  if (length > (device->offload & ADIT_OFFLOAD_BIG_TCP ? ADIT_PACKET_BIG : ADIT_PACKET_MAX)) return -EMSGSIZE;
   int result = adit_vnet_check(packet, device->offload);
   if (result != 0) return result;
   return device->ops->write(device, packet);
@@ -57,6 +58,10 @@ enum adit_link adit_device_link(const struct adit_device *device) {
 
 uint32_t adit_device_offload(const struct adit_device *device) {
   return device->offload;
+}
+
+void adit_device_forgo(struct adit_device *device, uint32_t bits) {
+  device->offload &= ~bits;
 }
 
 const uint8_t *adit_device_mac(const struct adit_device *device) {

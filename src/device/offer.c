@@ -16,6 +16,8 @@
 #include <sys/ioctl.h>
 #include <sys/utsname.h>
 
+#include "device/vnet.h"
+
 /* linux/if_tun.h knows them since Linux 6.2. */
 #ifndef TUN_F_USO4
 #define TUN_F_USO4 0x20
@@ -48,9 +50,24 @@ void adit_offer_nothing(int fd) {
   ioctl(fd, TUNSETOFFLOAD, 0UL);
 }
 
-bool adit_offer_kernel_reads_uso(void) {
+static bool kernel_is_at_least(unsigned wanted_major, unsigned wanted_minor) {
   struct utsname name;
   unsigned major, minor;
   if (uname(&name) != 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2) return false;
-  return major > 6 || (major == 6 && minor >= 2);
+  return major > wanted_major || (major == wanted_major && minor >= wanted_minor);
+}
+
+bool adit_offer_kernel_reads_uso(void) {
+  return kernel_is_at_least(6, 2);
+}
+
+/*
+ * IP packets longer than their headers can say are for a TUN: what brings Ethernet frames leads to bridges. The kernel's
+ * version says whether it has them; one without USO is older, whatever it says.
+ */
+uint32_t adit_offer_writes(enum adit_link link, bool uso) {
+  uint32_t offload = ADIT_VNET_OFFLOAD;
+  if (uso) offload |= ADIT_OFFLOAD_USO;
+  if (uso && link == ADIT_LINK_IP && kernel_is_at_least(6, 3)) offload |= ADIT_OFFLOAD_BIG_TCP;
+  return offload;
 }

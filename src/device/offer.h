@@ -6,7 +6,7 @@
 #ifndef ADIT_DEVICE_OFFER_H
 #define ADIT_DEVICE_OFFER_H
 
-#include <stdbool.h>
+#include <adit/device.h>
 
 /** What the kernel said. */
 struct adit_offer {
@@ -25,5 +25,11 @@ void adit_offer_nothing(int fd);
 
 /** Whether this kernel reads UDP segmentation in the vnet header of written packets, judged by its version. */
 bool adit_offer_kernel_reads_uso(void);
+
+/**
+ * What writes with a vnet header may ask for, as a set of enum adit_offload_bits; `uso` says whether the kernel knows UDP
+ * segmentation.
+ */
+uint32_t adit_offer_writes(enum adit_link link, bool uso);
 
 #endif

@@ -111,7 +111,7 @@ static int set_up(struct plan *plan, int fd) {
   ioctl(fd, TUNSETVNETLE, &native);
   ioctl(fd, TUNSETVNETBE, &native);
   struct adit_offer offer = adit_offer_all(fd);
-  plan->offload = ADIT_VNET_OFFLOAD | (offer.uso ? ADIT_OFFLOAD_USO : 0U);
+  plan->offload = adit_offer_writes(plan->options->link, offer.uso);
   if (offer.lacks != NULL) notice(plan, offer.lacks);
   return 0;
 }

@@ -92,18 +92,20 @@ struct adit_worker {
 
 /* ---- between stack, device and application ----------------------------------------------------------------------- */
 
-static void write_packet(void *user, const struct adit_packet *packet) {
+static int write_packet(void *user, const struct adit_packet *packet) {
   struct adit_worker *worker = user;
   int error = adit_device_write(worker->options.device, packet);
-  if (error == 0) return;
+  if (error == 0) return 0;
+  if (packet->length > ADIT_PACKET_MAX) return error; /* it comes again, in parts */
   if (error == -EAGAIN || error == -EWOULDBLOCK || error == -ENOBUFS) {
     worker->stats.write_full++;
-    return;
+    return error;
   }
   worker->stats.write_errors++;
   adit_log_limited(worker->options.log, &worker->write_limit, adit_loop_now(worker->loop), ADIT_LOG_WARNING, 0,
                    "%s: a packet of %zu bytes was lost: writing failed: %s", adit_device_name(worker->options.device),
                    packet->length, strerror(-error));
+  return error;
 }
 
 static void on_syn(void *user, struct adit_flow *flow) {

@@ -49,7 +49,8 @@ enum adit_flow_marks {
   ADIT_MARK_NARROW = 1 << 9,      /**< its path takes less than the connection's MSS, as far as is known */
   ADIT_MARK_AWAITS = 1 << 10,     /**< its owner answers soon: acknowledgments may wait for that */
   ADIT_MARK_DELAYED = 1 << 11,    /**< one does */
-  ADIT_MARK_GAP = 1 << 12         /**< something waits behind a gap, as of the last flush */
+  ADIT_MARK_GAP = 1 << 12,        /**< something waits behind a gap, as of the last flush */
+  ADIT_MARK_BIG = 1 << 13         /**< its peer takes long packets; see merge.c */
 };
 
 struct adit_chunk;
@@ -156,6 +157,19 @@ struct adit_delayed {
 /** As many may wait, a power of two. */
 enum { ADIT_DELAYED = 256 };
 
+/** Segments of one flow that wait for each other, to leave as one packet; see merge.c. */
+struct adit_merge {
+  bool open;                                  /**< segments are looked at */
+  uint64_t again_ns;                          /**< until then there are no long packets */
+  uint8_t headers[100];                       /**< of IP and TCP, of the first one */
+  unsigned ip_length;                         /**< bytes */
+  unsigned length;                            /**< bytes of both headers */
+  uint16_t mss;                               /**< by which they are to be cut */
+  size_t payload;                             /**< bytes, of all */
+  struct iovec piece[ADIT_PACKET_PIECES - 1]; /**< the payload, in lwIP's or their owner's memory */
+  unsigned count;                             /**< pieces; 0 = none waits */
+};
+
 struct adit_stack {
   struct adit_port *port;
   struct adit_pool *pool; /**< for packets put together here */
@@ -164,6 +178,7 @@ struct adit_stack {
   uint32_t offload;
   uint32_t mtu;
   bool ethernet;
+  bool big_tcp; /**< what takes our packets takes long ones */
   uint8_t mac[6];
   adit_cidr *answer;
   size_t answers;
@@ -190,7 +205,8 @@ struct adit_stack {
   struct adit_syn_cache *syn_cache; /**< handshakes that had to make room; NULL without */
   bool starved;                     /**< there are flows with ADIT_MARK_STARVED */
   struct adit_waits waits;
-  struct adit_chunk *spare;        /**< list, for the next bytes that somebody writes; see flow_write.c */
+  struct adit_chunk *spare; /**< list, for the next bytes that somebody writes; see flow_write.c */
+  struct adit_merge merge;
   const struct adit_flow *lent_to; /**< whose reserve was the last one; NULL when that is over */
   uint64_t last_id;
 
@@ -471,8 +487,33 @@ int adit_output_segment(struct adit_stack *stack, const adit_endpoint *from, con
 /** Answer a segment that is no connection's with RST (RFC 9293, 3.10.7.1), unless it is one itself. */
 int adit_output_reset(struct adit_stack *stack, const struct adit_header *header);
 
+/**
+ * Send a TCP segment, whole but for checksums and what every IPv4 packet gets here. `transport` is where its TCP header begins,
+ * `mss` by how much it is to be cut if it is longer. The first piece holds all headers.
+ * Returns what `output` returned.
+ */
+int adit_output_tcp(struct adit_stack *stack, const struct iovec *iov, unsigned iovcnt, size_t length,
+                    unsigned transport, uint16_t mss);
+
+/** The part of `iov` from `skip` on, `length` bytes. Returns the number of pieces in `part`. */
+unsigned adit_output_part(const struct iovec *iov, unsigned iovcnt, size_t skip, size_t length, struct iovec *part);
+
 /** What lwIP sends (struct adit_port_options, `output`). */
 void adit_output_pbuf(void *user, struct pbuf *packet, unsigned link, uint16_t mss);
+
+/* merge.c */
+
+/** `flow` is new, and this is its SYN, an IP packet: whether its peer takes long packets. */
+void adit_merge_look(struct adit_flow *flow, const uint8_t *syn);
+
+/** What lwIP sends from now on is of this flow. */
+void adit_merge_begin(struct adit_flow *flow);
+
+/** lwIP sends this segment of the flow. Returns whether it waits for others; its payload must stay until the end. */
+bool adit_merge_take(struct adit_stack *stack, const struct pbuf *segment, uint16_t mss);
+
+/** That was all: what waits is sent. */
+void adit_merge_end(struct adit_stack *stack);
 
 /* unreachable.c */
 

@@ -64,6 +64,7 @@ static err_t on_open(u8_t slot, struct tcp_pcb_listen *listener, struct tcp_pcb 
   tcp_nagle_disable(pcb);
   if (pcb->mss < LEAST_MSS) pcb->mss = LEAST_MSS;
   stamp(flow, flow->syn, flow->syn_length);
+  adit_merge_look(flow, flow->syn);
   if (!(flow->marks & ADIT_MARK_HTTPD)) {
     adit_flow_begin_window(flow); /* lwIP resets what it closes while the window is not whole */
     tcp_arg(pcb, flow);
@@ -154,6 +155,7 @@ static void act(struct adit_flow *flow) {
   }
   uint32_t consumed = flow->consumed;
   bool tell_window = adit_flow_open_window(flow) && !(flow->marks & ADIT_MARK_PEER_CLOSED);
+  adit_merge_begin(flow);
   /* lwIP would send FIN together with SYN-ACK, and leave SYN-RCVD without a word: it waits for the handshake. */
   if ((flow->pending & ADIT_PENDING_FIN) && pcb->state != SYN_RCVD) {
     flow->pending &= (uint16_t)~ADIT_PENDING_FIN;
@@ -166,6 +168,7 @@ static void act(struct adit_flow *flow) {
   bool waits = adit_delay_acknowledgment(flow, consumed);
   if (tell_window || ((pcb->flags & TF_ACK_DELAY) && !waits)) tcp_ack_now(pcb);
   if (pcb->unsent || (pcb->flags & TF_ACK_NOW)) tcp_output(pcb);
+  adit_merge_end(flow->stack);
   if (!(pcb->flags & TF_ACK_DELAY)) adit_delay_end(flow);
 }
 

@@ -8,6 +8,8 @@
  * to be cut. Fragments are the exception; their checksum covers all of them and is made before they are cut.
  *
  * The first piece of a packet always holds all of its headers, in memory of our own.
+ *
+ * Segments that follow one another may leave as one (merge.c); those come by adit_output_tcp.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -106,6 +108,12 @@ static void add_segmentation(struct adit_stack *stack, struct adit_packet *packe
   packet->offload.header_length = (uint16_t)headers;
 }
 
+static int hand_over(struct adit_stack *stack, const struct adit_packet *packet) {
+  stack->stats.packets_out++;
+  stack->stats.bytes_out += packet->length;
+  return stack->events->output(stack->user, packet);
+}
+
 static void emit(struct adit_stack *stack, struct adit_packet *packet, unsigned link, uint16_t mss) {
   const uint8_t *frame = packet->iov[0].iov_base;
   bool ip = link == 0 || (frame[12] == 0x08 && frame[13] == 0x00) || (frame[12] == 0x86 && frame[13] == 0xdd);
@@ -116,9 +124,7 @@ static void emit(struct adit_stack *stack, struct adit_packet *packet, unsigned 
       if (layout.protocol == IPPROTO_TCP) add_segmentation(stack, packet, &layout, link, mss);
     }
   }
-  stack->stats.packets_out++;
-  stack->stats.bytes_out += packet->length;
-  stack->events->output(stack->user, packet);
+  hand_over(stack, packet);
 }
 
 /* Too many pieces (a segment put together from many small writes): one copy. */
@@ -147,11 +153,23 @@ static void finish_ip4(uint8_t *ip) {
   memcpy(ip + 10, &checksum, sizeof checksum);
 }
 
+int adit_output_tcp(struct adit_stack *stack, const struct iovec *iov, unsigned iovcnt, size_t length,
+                    unsigned transport, uint16_t mss) {
+  struct adit_packet packet = {.iov = iov, .iovcnt = iovcnt, .length = length};
+  uint8_t *ip = iov[0].iov_base;
+  const struct layout layout = {.version = ip[0] >> 4, .transport = transport, .protocol = IPPROTO_TCP};
+  if (layout.version == 4) finish_ip4(ip);
+  add_checksum(stack, &packet, &layout, 0);
+  add_segmentation(stack, &packet, &layout, 0, mss);
+  return hand_over(stack, &packet);
+}
+
 void adit_output_pbuf(void *user, struct pbuf *pbuf, unsigned link, uint16_t mss) {
   struct adit_stack *stack = user;
   struct iovec iov[ADIT_PACKET_PIECES];
   unsigned count = 0;
   uint8_t *frame = pbuf->payload;
+  if (stack->merge.open && adit_merge_take(stack, pbuf, mss)) return;
   bool ip4 = link == 0 ? frame[0] >> 4 == 4 : frame[12] == 0x08 && frame[13] == 0x00;
   if (ip4 && frame[link + 9] == IPPROTO_TCP) finish_ip4(frame + link);
   for (const struct pbuf *piece = pbuf; piece; piece = piece->next) {
@@ -217,8 +235,7 @@ free_packet:
   return error;
 }
 
-/* The part of `iov` from `skip` on, `length` bytes. Returns the number of pieces in `part`. */
-static unsigned part_of(const struct iovec *iov, unsigned iovcnt, size_t skip, size_t length, struct iovec *part) {
+unsigned adit_output_part(const struct iovec *iov, unsigned iovcnt, size_t skip, size_t length, struct iovec *part) {
   unsigned count = 0;
   for (unsigned i = 0; i < iovcnt && length > 0; i++) {
     if (skip >= iov[i].iov_len) {
@@ -279,7 +296,7 @@ static int send_fragments(struct adit_stack *stack, uint8_t protocol, uint8_t tt
       put16(fragment + 6, id & 0xffff);
     }
     struct iovec pieces[ADIT_PACKET_PIECES] = {{header, header_length}};
-    unsigned count = 1 + part_of(iov, iovcnt, offset, bytes, pieces + 1);
+    unsigned count = 1 + adit_output_part(iov, iovcnt, offset, bytes, pieces + 1);
     int error = send_packet(stack, to, pieces, count, header_length + bytes);
     if (error) return error;
   }

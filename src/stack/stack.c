@@ -46,6 +46,11 @@ static uint32_t segment_limit(const struct adit_stack_options *options) {
   return (options->offload & wanted) == wanted ? LONGEST_PACKET : 0;
 }
 
+/* Over Ethernet, neighbours may have to be asked for first, segment by segment. */
+static bool takes_long(const struct adit_stack_options *options) {
+  return segment_limit(options) > 0 && (options->offload & ADIT_OFFLOAD_BIG_TCP) && !options->ethernet;
+}
+
 static void *copy_of(const void *data, size_t bytes) {
   void *copy = malloc(bytes ? bytes : 1);
   return copy && bytes ? memcpy(copy, data, bytes) : copy;
@@ -86,6 +91,7 @@ int adit_stack_new(const struct adit_stack_options *options, struct adit_stack *
   made->events = options->events;
   made->user = options->user;
   made->offload = options->offload;
+  made->big_tcp = takes_long(options);
   made->mtu = mtu;
   made->ethernet = options->ethernet;
   memcpy(made->mac, options->mac, sizeof made->mac);

@@ -79,7 +79,7 @@ static void syn(void *user, struct adit_flow *flow) {
 
 /* ---- packets ----------------------------------------------------------------------------------------------------- */
 
-static void output(void *user, const struct adit_packet *packet) {
+static int output(void *user, const struct adit_packet *packet) {
   struct cost_world *world = user;
   struct headers headers;
   size_t had = 0;
@@ -98,6 +98,7 @@ static void output(void *user, const struct adit_packet *packet) {
   if (headers.tcp.rst) cost_die("client %u was reset", index);
   client->expected = ntohl(headers.tcp.seq) + payload + headers.tcp.syn + headers.tcp.fin;
   world->packets_out++;
+  return 0;
 }
 
 static uint16_t ip_checksum(const struct iphdr *ip) {

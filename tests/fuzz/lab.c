@@ -21,6 +21,7 @@
 
 enum {
   ETHERNET = 14,
+  LONGEST = 65535,      /* bytes that an IP header can say */
   EXACT = 40,           /* deadlines that are kept exactly; after them time goes faster */
   SETTLE_JUMPS = 40,    /* five minutes */
   SETTLE_TICKS = 20000, /* until lwIP gives a segment up */
@@ -137,17 +138,16 @@ static void trace(const struct fuzz_lab *lab, const char *way, const uint8_t *da
 
 /* ---- what comes out ---------------------------------------------------------------------------------------------- */
 
-static void check_packet(struct fuzz_lab *lab, const uint8_t *frame, const struct adit_packet *packet) {
+static void check_packet(struct fuzz_lab *lab, const uint8_t *frame, size_t all, struct adit_offload notes) {
   size_t link = lab->options.ethernet ? ETHERNET : 0;
-  struct adit_offload notes = packet->offload;
-  FUZZ_CHECK(packet->length >= link, "%zu bytes", packet->length);
+  FUZZ_CHECK(all >= link, "%zu bytes", all);
   if (link && (frame[12] != 0x08 || frame[13] != 0x00) && (frame[12] != 0x86 || frame[13] != 0xdd)) return; /* ARP */
   if (notes.checksum == ADIT_CHECKSUM_PARTIAL) {
     FUZZ_CHECK(notes.checksum_start >= link, "%u", notes.checksum_start);
     notes.checksum_start = (uint16_t)(notes.checksum_start - link);
   }
   const uint8_t *ip = frame + link;
-  size_t length = packet->length - link;
+  size_t length = all - link;
   struct adit_header header;
   enum adit_drop why = ADIT_DROPS;
   bool readable = adit_header_parse(ip, length, &header, &why);
@@ -165,9 +165,57 @@ static void check_packet(struct fuzz_lab *lab, const uint8_t *frame, const struc
   if (lab->sent) lab->sent(lab->user, ip, &header);
 }
 
-static void on_output(void *user, const struct adit_packet *packet) {
+/* Whether it is a packet of more than 64 KiB (ADIT_OFFLOAD_BIG_TCP). */
+static bool is_big(const uint8_t *ip, size_t length) {
+  const uint8_t *said = ip + (ip[0] >> 4 == 4 ? 2 : 4);
+  return length > LONGEST && said[0] == 0 && said[1] == 0;
+}
+
+/* Cut a big packet into shorter ones, as the kernel cuts it into segments, and look at those. */
+static void cut(struct fuzz_lab *lab, uint8_t *flat, size_t length, struct adit_offload notes) {
+  static uint8_t part[LONGEST];
+  const size_t ip = flat[0] >> 4 == 6 ? 40 : 20;
+  FUZZ_CHECK((lab->options.offload & ADIT_OFFLOAD_BIG_TCP) && !lab->options.ethernet, "%zu bytes", length);
+  FUZZ_CHECK(notes.gso != ADIT_GSO_NONE && notes.gso_size > 0, "gso %u", notes.gso);
+  FUZZ_EQUAL(notes.checksum, ADIT_CHECKSUM_PARTIAL);
+  if (ip == 40) {
+    uint8_t option[] = {IPPROTO_TCP, 0, 0xc2, 4, 0, 0, 0, 0}; /* RFC 2675 */
+    put16(option + 4, (uint32_t)(length - ip) >> 16);
+    put16(option + 6, (uint32_t)(length - ip));
+    FUZZ_EQUAL(flat[6], IPPROTO_HOPOPTS);
+    FUZZ_EQUAL(memcmp(flat + ip, option, sizeof option), 0);
+    FUZZ_EQUAL(notes.checksum_start, ip + sizeof option);
+    length -= sizeof option;
+    memmove(flat + ip, flat + ip + sizeof option, length - ip);
+    flat[6] = IPPROTO_TCP;
+  }
+  const size_t headers = ip + (flat[ip + 12] >> 4) * 4u;
+  const size_t most = (sizeof part - headers) / notes.gso_size * notes.gso_size;
+  const uint32_t sum = (uint32_t)flat[ip + 16] << 8 | flat[ip + 17];
+  uint32_t sequence;
+  memcpy(&sequence, flat + ip + 4, sizeof sequence);
+  for (size_t at = headers; at < length; at += most) {
+    const size_t bytes = length - at < most ? length - at : most;
+    const uint32_t own = htonl(ntohl(sequence) + (uint32_t)(at - headers));
+    struct adit_offload own_notes = notes;
+    struct adit_header header;
+    enum adit_drop why;
+    memcpy(part, flat, headers);
+    memcpy(part + headers, flat + at, bytes);
+    memcpy(part + ip + 4, &own, sizeof own);
+    if (at + bytes < length) part[ip + 13] &= (uint8_t)~9u; /* FIN and PSH are the last byte's */
+    if (bytes <= notes.gso_size) own_notes.gso = ADIT_GSO_NONE, own_notes.gso_size = 0;
+    put16(part + (ip == 40 ? 4 : 2), (uint32_t)(headers + bytes - (ip == 40 ? ip : 0)));
+    if (adit_header_parse(part, headers + bytes, &header, &why))
+      FUZZ_EQUAL(sum % 0xffff, folded(add_pseudo(&header, (uint32_t)(length - ip))) % 0xffff);
+    fuzz_lab_seal(part, headers + bytes, true, &own_notes);
+    check_packet(lab, part, headers + bytes, own_notes);
+  }
+}
+
+static int on_output(void *user, const struct adit_packet *packet) {
   struct fuzz_lab *lab = user;
-  static uint8_t flat[ADIT_PACKET_MAX];
+  static uint8_t flat[ADIT_PACKET_BIG];
   size_t length = 0;
   FUZZ_CHECK(packet->iovcnt <= ADIT_PACKET_PIECES, "%u", packet->iovcnt);
   for (unsigned i = 0; i < packet->iovcnt; i++) {
@@ -184,7 +232,11 @@ static void on_output(void *user, const struct adit_packet *packet) {
   FUZZ_EQUAL(read.gso, packet->offload.gso);
   FUZZ_EQUAL(read.gso_size, packet->offload.gso_size);
   trace(lab, "<", flat, length, &packet->offload);
-  check_packet(lab, flat, packet);
+  if (is_big(flat, length))
+    cut(lab, flat, length, packet->offload);
+  else
+    check_packet(lab, flat, length, packet->offload);
+  return 0;
 }
 
 /* The stack has one `user` for `output` and for the events of the target. */
@@ -217,7 +269,7 @@ void fuzz_lab_options(struct fuzz_lab *lab, struct fuzz_bytes *bytes) {
   lab->options = (struct adit_stack_options){.size = sizeof lab->options,
                                              .secret = {1, 2, 3},
                                              .now_ns = FUZZ_S,
-                                             .offload = offloads & 31u,
+                                             .offload = (offloads & 31u) | (offloads & 64 ? ADIT_OFFLOAD_BIG_TCP : 0U),
                                              .ethernet = (offloads & 32) != 0,
                                              .mac = {2, 0, 0, 0, 0, 1},
                                              .mtu = mtus[sizes & 3],

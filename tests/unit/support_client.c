@@ -7,6 +7,7 @@
 
 #include "support_packet.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,8 +18,12 @@
 
 enum { SEGMENT = 1400, START_NS = 1000000000 };
 
-static void keep_output(void *user, const struct adit_packet *packet) {
+static int keep_output(void *user, const struct adit_packet *packet) {
   struct support_lab *lab = user;
+  if (lab->most && packet->length > lab->most) {
+    lab->refused++;
+    return -ENOBUFS;
+  }
   struct support_out *out = malloc(sizeof *out + packet->length);
   assert_non_null(out);
   out->next = NULL;
@@ -32,6 +37,7 @@ static void keep_output(void *user, const struct adit_packet *packet) {
   assert_int_equal(out->length, packet->length);
   *lab->end = out;
   lab->end = &out->next;
+  return 0;
 }
 
 void support_lab_open(struct support_lab *lab, const struct adit_stack_events *events,

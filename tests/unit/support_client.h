@@ -24,6 +24,8 @@ struct support_lab {
   struct adit_pool *pool;
   uint64_t now_ns;
   struct adit_stack_events events; /**< those of the test, with `output` replaced */
+  size_t most;                     /**< longer packets are refused; 0 = none is; may be set at any time */
+  unsigned refused;                /**< how many were */
   struct support_out *first;       /**< packets that came out, oldest first */
   struct support_out **end;
 };

@@ -43,8 +43,9 @@ enum {
   WARM_S = 900, /* longer than a connection lasts */
   SHORT_S = 300,
   LONG_S = 24 * 3600,
-  PERCENT = 5,
-  BUFFERS = 32 /* more than the crowd ever makes the pool hold, which is 13 through the relay */
+  PERCENT = 5,         /* by which what is counted may differ */
+  PERCENT_MEMORY = 12, /* and what is held: with other seeds it was -5 to +7 */
+  BUFFERS = 32         /* more than the crowd ever makes the pool hold, which is 13 through the relay */
 };
 #define SECOND UINT64_C(1000000000)
 #define TURN_NS (SECOND / TURNS)
@@ -295,7 +296,7 @@ static void take_segment(struct slot *slot, const uint8_t *tcp, const uint8_t *d
   slot->peer_fin = fin;
 }
 
-static void on_output(void *user, const struct adit_packet *packet) {
+static int on_output(void *user, const struct adit_packet *packet) {
   static uint8_t bytes[1 << 17];
   size_t length = 0;
   (void)user;
@@ -306,7 +307,7 @@ static void on_output(void *user, const struct adit_packet *packet) {
   bool ipv6 = bytes[0] >> 4 == 6;
   struct slot *slot = slot_of(bytes + (ipv6 ? 40 : 20));
   assert_int_equal(slot->ipv6, ipv6);
-  if (slot->stage == GONE || slot->stage == RESTING || roll(LOSS) == 0) return;
+  if (slot->stage == GONE || slot->stage == RESTING || roll(LOSS) == 0) return 0;
   uint8_t protocol;
   size_t headers = support_headers(bytes, &protocol);
   const uint8_t *tcp = bytes + (ipv6 ? 40 : 20);
@@ -316,6 +317,7 @@ static void on_output(void *user, const struct adit_packet *packet) {
   } else if (support_get16(tcp + 2) == slot->port) { /* otherwise for one that has vanished */
     take_segment(slot, tcp, bytes + headers, (uint32_t)(length - headers));
   }
+  return 0;
 }
 
 /* ---- time -------------------------------------------------------------------------------------------------------- */
@@ -548,10 +550,10 @@ static struct found measure(const char *when) {
   return found;
 }
 
-static void check_near(const char *what, uint64_t before, uint64_t after) {
+static void check_near(const char *what, uint64_t before, uint64_t after, int percent) {
   int64_t permille = before ? ((int64_t)after - (int64_t)before) * 1000 / (int64_t)before : 0;
   print_message("%s: %+.1f %%\n", what, (double)permille / 10);
-  if (permille > PERCENT * 10 || permille < -PERCENT * 10)
+  if (permille > percent * 10 || permille < -percent * 10)
     fail_msg("%s: %llu before, %llu after", what, (unsigned long long)before, (unsigned long long)after);
 }
 
@@ -616,12 +618,12 @@ void support_crowd_run(const struct support_crowd *options) {
                 (unsigned long long)crowd.ended[1], (unsigned long long)crowd.bytes[0] >> 10,
                 (unsigned long long)crowd.bytes[1] >> 10, (unsigned long long)all.retransmissions);
   assert_true(before.open_least > options->open_least && after.open_least > options->open_least);
-  check_near("connections", before.open, after.open);
-  check_near("memory, counted by the stack", before.counted, after.counted);
-  check_near("memory, counted by malloc", before.resident, after.resident);
+  check_near("connections", before.open, after.open, PERCENT);
+  check_near("memory, counted by the stack", before.counted, after.counted, PERCENT_MEMORY);
+  check_near("memory, counted by malloc", before.resident, after.resident, PERCENT_MEMORY);
   assert_in_range(after.kept, 0, (4 << 20) + after.counted / 8 * 105 / 100); /* port/memory.c */
   if (OWN_MALLOC) print_message("the sanitizer's malloc does not count: looked at in builds without it\n");
-  check_near("fds", before.fds, after.fds);
+  check_near("fds", before.fds, after.fds, PERCENT);
   assert_int_equal(all.drops[ADIT_DROP_MEMORY], 0);
 
   crowd.closing = true;

@@ -82,6 +82,7 @@ struct support_segment {
   bool stamped;        /**< option: timestamps */
   uint32_t value;      /**< TSval */
   uint32_t echo;       /**< TSecr */
+  bool is_long;        /**< longer than its IP header can say; an IPv6 jumbo payload option has been taken out */
   size_t headers;      /**< bytes before the payload */
   const uint8_t *data;
   size_t length;
@@ -102,6 +103,7 @@ struct support_peer {
   uint32_t clock;  /**< TSval when the world began; may be set at any time */
   uint32_t window; /**< what it offers, bytes; may be set at any time */
   uint32_t first;  /**< its initial sequence number; may be set */
+  uint8_t ttl;     /**< of all that it sends, 0 = 64; may be set at any time */
   bool mute;       /**< support_peer_run takes what comes but answers nothing; may be set at any time */
   bool lies;       /**< does not mind bytes beyond its window; may be set at any time */
 

@@ -213,6 +213,7 @@ static void test_wider_again(void **state) {
         write_some(full, narrow);
         bytes += 3 * full;
         take_for(told_ns + 600 * SUPPORT_S - world.lab.now_ns, narrow);
+        peer.mss = (uint16_t)full;
         take_for(10 * SUPPORT_S, full);
         assert_int_equal(peer.length, bytes);
         write_some(full, full);

@@ -277,14 +277,18 @@ static void test_all_queues_there_are(void **state) {
 static void test_offload_of_this_kernel(void **state) {
   (void)state;
   bool uso = support_kernel_at_least(6, 2);
+  bool big_tcp = support_kernel_at_least(6, 3);
   struct notices notices = {0};
   struct adit_device_options options = options_for("offload");
   options.notice = count_notice;
   options.user = &notices;
   struct adit_device *device = NULL;
   assert_int_equal(adit_device_open(&options, &device), 0);
-  assert_int_equal(adit_device_offload(device), base_offload | (uso ? ADIT_OFFLOAD_USO : 0));
+  assert_int_equal(adit_device_offload(device),
+                   base_offload | (uso ? ADIT_OFFLOAD_USO : 0) | (big_tcp ? ADIT_OFFLOAD_BIG_TCP : 0));
   assert_int_equal(notices.count, uso ? 0 : 1);
+  adit_device_forgo(device, ADIT_OFFLOAD_BIG_TCP | ADIT_OFFLOAD_USO);
+  assert_int_equal(adit_device_offload(device), base_offload);
   adit_device_close(device);
 
   notices.count = 0;

@@ -55,7 +55,12 @@ enum adit_offload_bits {
   ADIT_OFFLOAD_TSO4 = 1 << 1,     /**< cuts ADIT_GSO_TCP4 */
   ADIT_OFFLOAD_TSO6 = 1 << 2,     /**< cuts ADIT_GSO_TCP6 */
   ADIT_OFFLOAD_ECN = 1 << 3,      /**< understands `ecn` on both */
-  ADIT_OFFLOAD_USO = 1 << 4       /**< cuts ADIT_GSO_UDP */
+  ADIT_OFFLOAD_USO = 1 << 4,      /**< cuts ADIT_GSO_UDP */
+  /**
+   * Takes ADIT_GSO_TCP* longer than an IP packet can say it is, as Linux does since 6.3 ("BIG TCP"): IPv4 with a total
+   * length of 0, IPv6 with a payload length of 0 and the jumbo payload option (RFC 2675). ADIT_PACKET_BIG bytes at most.
+   */
+  ADIT_OFFLOAD_BIG_TCP = 1 << 5
 };
 
 struct adit_pool;
@@ -113,6 +118,9 @@ struct adit_packet {
 
 /** Most pieces an outgoing packet consists of. */
 #define ADIT_PACKET_PIECES 64
+
+/** Longest outgoing packet with ADIT_OFFLOAD_BIG_TCP; without, it is ADIT_PACKET_MAX. */
+#define ADIT_PACKET_BIG ((size_t)256 * 1024)
 
 /** Why a received packet went no further. */
 enum adit_drop {

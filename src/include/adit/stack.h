@@ -56,8 +56,11 @@ struct adit_echo {
 
 /** What a stack says to the one who made it. */
 struct adit_stack_events {
-  /** A packet to be sent, borrowed until the return. Required. */
-  void (*output)(void *user, const struct adit_packet *packet);
+  /**
+   * A packet to be sent, borrowed until the return. Required. Returns 0 or a negative errno. An error is nothing but loss to
+   * the stack, except for a packet longer than ADIT_PACKET_MAX (ADIT_OFFLOAD_BIG_TCP): that is given again in parts.
+   */
+  int (*output)(void *user, const struct adit_packet *packet);
   /**
    * A client wants to connect; nothing has been answered. Give the flow its events (adit_flow_attach) and answer now or
    * later with adit_flow_accept, adit_flow_refuse or adit_flow_drop. Repeated SYNs are absorbed meanwhile. NULL: every
