@@ -62,12 +62,13 @@ bool adit_offer_kernel_reads_uso(void) {
 }
 
 /*
- * IP packets longer than their headers can say are for a TUN: what brings Ethernet frames leads to bridges. The kernel's
- * version says whether it has them; one without USO is older, whatever it says.
+ * IP packets longer than their headers can say are for a TUN: what brings Ethernet frames leads to bridges. IP has known them
+ * since Linux 6.3, and since 6.6 a TUN takes pages for them that are large enough (tun_alloc_skb). The kernel's version tells
+ * both; one without USO is older, whatever it says.
  */
 uint32_t adit_offer_writes(enum adit_link link, bool uso) {
   uint32_t offload = ADIT_VNET_OFFLOAD;
   if (uso) offload |= ADIT_OFFLOAD_USO;
-  if (uso && link == ADIT_LINK_IP && kernel_is_at_least(6, 3)) offload |= ADIT_OFFLOAD_BIG_TCP;
+  if (uso && link == ADIT_LINK_IP && kernel_is_at_least(6, 6)) offload |= ADIT_OFFLOAD_BIG_TCP;
   return offload;
 }

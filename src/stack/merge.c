@@ -3,7 +3,7 @@
  *
  * Long packets: segments of one flow that follow one another leave as one packet of up to ADIT_PACKET_BIG bytes.
  *
- * lwIP's segments are at most 64 KiB, since its lengths have 16 bits. A TUN takes more at once: Linux 6.3 and later know packets
+ * lwIP's segments are at most 64 KiB, since its lengths have 16 bits. A TUN takes more at once: Linux 6.6 and later know packets
  * whose length does not fit their header ("BIG TCP"), and cut them by the MSS like any super-packet. What each packet costs
  * beside its bytes (a system call, the way through IP and TCP, the wake-up of whoever reads, an acknowledgment and its way back)
  * is paid once for four segments then.

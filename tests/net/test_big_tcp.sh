@@ -8,8 +8,8 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 need python3 tcpdump nft
 release=$(uname -r)
-[ "$(printf '%s\n' 6.3 "$release" | sort -V | head -n 1)" = 6.3 ] ||
-  skip "Linux $release reads no packets of more than 64 KiB; 6.3 and later do"
+[ "$(printf '%s\n' 6.6 "$release" | sort -V | head -n 1)" = 6.6 ] ||
+  skip "Linux $release reads no packets of more than 64 KiB; 6.6 and later do"
 
 BYTES=$((400 << 20))
 [ "${ADIT_SANITIZED:-0}" = 0 ] || BYTES=$((20 << 20)) # the sanitizers make the stack slow

@@ -42,7 +42,7 @@ static int nothing_left(void **state) {
 static uint32_t offload_with_header(void) {
   return ADIT_OFFLOAD_CHECKSUM | ADIT_OFFLOAD_TSO4 | ADIT_OFFLOAD_TSO6 | ADIT_OFFLOAD_ECN |
          (support_kernel_at_least(6, 2) ? ADIT_OFFLOAD_USO : 0U) |
-         (support_kernel_at_least(6, 3) ? ADIT_OFFLOAD_BIG_TCP : 0U);
+         (support_kernel_at_least(6, 6) ? ADIT_OFFLOAD_BIG_TCP : 0U);
 }
 
 /* Every layout that can be handed over carries a datagram each way. */

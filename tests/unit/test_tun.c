@@ -277,7 +277,7 @@ static void test_all_queues_there_are(void **state) {
 static void test_offload_of_this_kernel(void **state) {
   (void)state;
   bool uso = support_kernel_at_least(6, 2);
-  bool big_tcp = support_kernel_at_least(6, 3);
+  bool big_tcp = support_kernel_at_least(6, 6);
   struct notices notices = {0};
   struct adit_device_options options = options_for("offload");
   options.notice = count_notice;

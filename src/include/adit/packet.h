@@ -57,7 +57,7 @@ enum adit_offload_bits {
   ADIT_OFFLOAD_ECN = 1 << 3,      /**< understands `ecn` on both */
   ADIT_OFFLOAD_USO = 1 << 4,      /**< cuts ADIT_GSO_UDP */
   /**
-   * Takes ADIT_GSO_TCP* longer than an IP packet can say it is, as Linux does since 6.3 ("BIG TCP"): IPv4 with a total
+   * Takes ADIT_GSO_TCP* longer than an IP packet can say it is, as a TUN of Linux does since 6.6 ("BIG TCP"): IPv4 with a total
    * length of 0, IPv6 with a payload length of 0 and the jumbo payload option (RFC 2675). ADIT_PACKET_BIG bytes at most.
    */
   ADIT_OFFLOAD_BIG_TCP = 1 << 5
