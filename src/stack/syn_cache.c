@@ -25,7 +25,16 @@
 #define LIFETIME (20 * ADIT_SECOND)
 #define NONE UINT32_MAX
 
-enum { MOST = 32768, CHAINS = MOST, IP4_HEADER = 20, IP6_HEADER = 40, TCP_HEADER = 20, OPTION_ROOM = 24 };
+enum {
+  MOST = 32768,
+  CHAINS = MOST,
+  IP4_HEADER = 20,
+  TTL_AT = 8,
+  IP6_HEADER = 40,
+  HOP_LIMIT_AT = 7,
+  TCP_HEADER = 20,
+  OPTION_ROOM = 24
+};
 
 /** What is remembered. Void when its remote port is 0. */
 struct record {
@@ -126,8 +135,11 @@ static uint8_t *put32(uint8_t *at, uint32_t value) {
   return put16(put16(at, value >> 16), value & 0xffff);
 }
 
-/* The client's SYN. Checksums are left out: nobody looks at them again. `stamps` count if it had some. Returns its length. */
-static size_t make_syn(const struct record *record, struct adit_timestamps stamps, uint8_t *packet) {
+/*
+ * The client's SYN. Checksums are left out: nobody looks at them again. `stamps` count if it had some, `ttl` is that of its
+ * ACK. Returns its length.
+ */
+static size_t make_syn(const struct record *record, struct adit_timestamps stamps, uint8_t ttl, uint8_t *packet) {
   uint8_t *tcp = packet + (record->local.ip.version == 4 ? IP4_HEADER : IP6_HEADER);
   uint8_t *at = put16(put16(tcp, record->remote.port), record->local.port);
   at = put32(put32(at, record->theirs), 0);
@@ -150,7 +162,9 @@ static size_t make_syn(const struct record *record, struct adit_timestamps stamp
   }
   size_t length = (size_t)(at - tcp);
   tcp[12] = (uint8_t)(length / 4 << 4);
-  return length + adit_output_quote(packet, IPPROTO_TCP, record->remote.ip, record->local.ip, length);
+  length += adit_output_quote(packet, IPPROTO_TCP, record->remote.ip, record->local.ip, length);
+  packet[record->local.ip.version == 4 ? TTL_AT : HOP_LIMIT_AT] = ttl;
+  return length;
 }
 
 struct adit_flow *adit_syn_cache_input(struct adit_stack *stack, const struct adit_inbound *in, uint32_t hash) {
@@ -171,9 +185,8 @@ struct adit_flow *adit_syn_cache_input(struct adit_stack *stack, const struct ad
   uint8_t packet[IP6_HEADER + TCP_HEADER + OPTION_ROOM];
   struct adit_inbound syn = {.buffer = in->buffer, .ip = packet};
   enum adit_drop why;
-  if (!adit_header_parse(packet, make_syn(&record, (struct adit_timestamps){.value = seen.value}, packet), &syn.header,
-                         &why))
-    return NULL; /* it was made here */
+  size_t length = make_syn(&record, (struct adit_timestamps){.value = seen.value}, header->ttl, packet);
+  if (!adit_header_parse(packet, length, &syn.header, &why)) return NULL; /* it was made here */
   return adit_syn_again(stack, &syn, hash, record.ours);
 }
 

@@ -3,6 +3,7 @@
  *
  * Handshakes that had to make room, and whose client answers all the same.
  */
+#include "stack/core.h"
 #include "support_peer.h"
 
 #include <errno.h>
@@ -117,6 +118,32 @@ static void test_the_answer_comes_late(void **state) {
     check_agreement(sack);
     end();
   }
+}
+
+static void few_with_big_packets(struct adit_stack_options *options) {
+  few(options);
+  options->offload = ADIT_OFFLOAD_CHECKSUM | ADIT_OFFLOAD_TSO4 | ADIT_OFFLOAD_TSO6 | ADIT_OFFLOAD_BIG_TCP;
+}
+
+/* Whether the client is on the host (merge.c) was told by its SYN, and is by its answer then. */
+static void test_where_the_client_is_is_known(void **state) {
+  static const struct {
+    uint8_t ttl;
+    bool here;
+  } cases[] = {{64, true}, {63, false}};
+  (void)state;
+  for (int ipv6 = 0; ipv6 < 2; ipv6++)
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+      support_world_open(&world, 100, few_with_big_packets);
+      peer = support_peer_at(&world, ipv6, PORT);
+      peer.ttl = cases[i].ttl;
+      evict();
+      support_peer_ack(&peer, peer.expected);
+      support_peer_run(&peer);
+      support_assert_heard(last_owner(), "SE");
+      assert_int_equal((last_owner()->flow->marks & ADIT_MARK_BIG) != 0, cases[i].here);
+      end();
+    }
 }
 
 static void test_both_numbers_have_to_be_right(void **state) {
@@ -243,6 +270,7 @@ static void test_the_oldest_makes_room(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_the_answer_comes_late),
+      cmocka_unit_test(test_where_the_client_is_is_known),
       cmocka_unit_test(test_both_numbers_have_to_be_right),
       cmocka_unit_test(test_a_reset_finds_nothing),
       cmocka_unit_test(test_client_that_begins_anew),
