@@ -27,9 +27,10 @@ cat >"$WORK/use.c" <<'PROGRAM'
 #include <string.h>
 #include <sys/socket.h>
 
-static void output(void *user, const struct adit_packet *packet) {
+static int output(void *user, const struct adit_packet *packet) {
   (void)user;
   (void)packet;
+  return 0;
 }
 
 static int stopped;
