@@ -201,8 +201,10 @@ static enum adit_cli_status judge(const struct replay *replay, struct end end) {
   if (end.capture != 0)
     return adit_cli_fail(options, "%s: cannot be read after packet %llu: %s", path, records, strerror(-end.capture));
   if (counts->no_packet != 0)
-    adit_cli_note(options, "%s: %llu of %llu records hold no whole IP packet (tcpdump -s 0 records them whole)", path,
-                  (unsigned long long)counts->no_packet, records);
+    adit_cli_note(options,
+                  "%s: %llu of %llu records hold no whole IP packet (tcpdump -s 0 records them whole; with "
+                  "--no-big-tcp, 'adit serve' sends none that are longer than 64 KiB)",
+                  path, (unsigned long long)counts->no_packet, records);
   if (counts->records != 0 && counts->fed == 0) {
     char network[ADIT_ADDRESS_TEXT];
     return adit_cli_fail(options,
