@@ -3,7 +3,8 @@
 # Copyright (c) 2026 The adit authors
 #
 # Packets of more than 64 KiB: a client on the host gets them and reads what was sent; one behind a router, or with
-# --no-big-tcp, gets none; and where something on the way drops them a transfer goes on without.
+# --no-big-tcp, gets none; a firewall with connection tracking takes them for what they are; and where something on the way
+# drops them a transfer goes on without.
 set -eu
 . "$(dirname "$0")/lib.sh"
 need python3 tcpdump nft
@@ -88,6 +89,25 @@ for host in 192.168.3.12 fdad:3::12; do
   transfer "a client behind a router" $host behind
   check_at_least "longest packet for a client behind a router, from $host" "$LONGEST" 65595
 done
+
+# A firewall that lets in only what belongs to a connection, and so has to read them.
+nft -f - <<'NFT'
+table inet firewall {
+  chain input {
+    type filter hook input priority 0
+    ct state invalid counter drop
+    iifname "adit0" ct state established accept
+    iifname "adit0" icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+    iifname "adit0" drop
+  }
+}
+NFT
+for host in 192.168.3.12 fdad:3::12; do
+  transfer "a client behind a firewall" $host
+  check_at_least "longest packet for a client behind a firewall, from $host" 100000 "$LONGEST"
+done
+check_contains "the firewall has found nothing invalid" 'invalid counter packets 0 ' "$(nft list table inet firewall)"
+nft delete table inet firewall
 
 # A rule that lets none of them through: what was sent in them is sent again, in others.
 nft -f - <<'NFT'
