@@ -205,9 +205,9 @@ struct adit_stack {
   struct adit_syn_cache *syn_cache; /**< handshakes that had to make room; NULL without */
   bool starved;                     /**< there are flows with ADIT_MARK_STARVED */
   struct adit_waits waits;
-  struct adit_chunk *spare; /**< list, for the next bytes that somebody writes; see flow_write.c */
-  struct adit_merge merge;
+  struct adit_chunk *spare;        /**< list, for the next bytes that somebody writes; see flow_write.c */
   const struct adit_flow *lent_to; /**< whose reserve was the last one; NULL when that is over */
+  struct adit_merge merge;
   uint64_t last_id;
 
   struct tcp_pcb_listen *listener; /**< takes SYNs of accepted flows; its port is theirs for that moment */

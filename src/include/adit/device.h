@@ -109,8 +109,8 @@ int adit_device_read(struct adit_device *device, struct adit_pool *pool, struct 
  * (see adit_device_offload); a partial checksum is finished here where the device has no vnet header.
  * Returns 0, -EAGAIN when the kernel's queue is full, -EINVAL for notes that do not fit the packet, for no bytes, too
  * many pieces or a wrong `length`, and for what the kernel does not take as a packet, -EIO when the device is down,
- * -EBADFD when it is gone, -EMSGSIZE above ADIT_PACKET_MAX (with ADIT_OFFLOAD_BIG_TCP: ADIT_PACKET_BIG), or another negative errno. The packet is
- * borrowed until the return.
+ * -EBADFD when it is gone, -EMSGSIZE above ADIT_PACKET_MAX (with ADIT_OFFLOAD_BIG_TCP: ADIT_PACKET_BIG), or another
+ * negative errno. The packet is borrowed until the return.
  */
 int adit_device_write(struct adit_device *device, const struct adit_packet *packet);
 
@@ -125,7 +125,7 @@ enum adit_link adit_device_link(const struct adit_device *device);
 /** What writes may ask for, as a set of enum adit_offload_bits. */
 uint32_t adit_device_offload(const struct adit_device *device);
 
-/** Do without these bits of enum adit_offload_bits in writes from now on; without those that it does not offer in any case. */
+/** Offer these bits of enum adit_offload_bits no more. To be called before the device is in use. */
 void adit_device_forgo(struct adit_device *device, uint32_t bits);
 
 /** Hardware address of a TAP device, six bytes; all zero for others. Borrowed. */
