@@ -28,7 +28,7 @@ if command -v cppcheck >/dev/null; then
   # readdir: glibc's is safe as long as a stream has one thread; readdir_r is deprecated (readdir(3)).
   cppcheck --quiet --std=c11 --language=c -j "$(nproc)" --enable=warning,performance,portability --inline-suppr \
     --suppress=missingIncludeSystem --suppress=readdirCalled --suppress=comparePointers:port/port.c --error-exitcode=1 --library=posix \
-    -D_GNU_SOURCE -DADIT_HAVE_PCAP -D__linux__ \
+    -D_GNU_SOURCE -DADIT_HAVE_PCAP -DADIT_HAVE_URING -D__linux__ \
     -Isrc/include -Isrc -Iport "${files[@]}" || status=1
 fi
 exit $status

@@ -45,7 +45,7 @@ LOG=$PWD/build/quickstart.log
 SERVE_LOG=$PWD/build/quickstart-serve.log
 PID_FILE=/run/adit-quickstart.pid
 TO_BUILD=(gcc libc6-dev cmake ninja-build pkg-config patch ca-certificates libcmocka-dev libsodium-dev libmnl-dev
-  libpcap-dev libyaml-dev)
+  libpcap-dev libyaml-dev liburing-dev)
 TO_ASK=(iproute2 iputils-ping curl netcat-openbsd util-linux perl-base)
 PACKAGES=("${TO_BUILD[@]}" "${TO_ASK[@]}")
 V4=192.168.3.12

@@ -19,7 +19,7 @@ const struct adit_cli_command adit_cli_commands[] = {
                     "  ping 192.168.3.12\n"
                     "  curl http://192.168.3.12/",
         .options = ADIT_CLI_COMMON_OPTIONS | ADIT_CLI_DEVICE_OPTIONS | BIT(ANSWER) | BIT(QUEUES) | BIT(IDLE_TIMEOUT) |
-                   BIT(MEMORY) | BIT(CONTROL) | BIT(NO_BIG_TCP),
+                   BIT(MEMORY) | BIT(CONTROL) | BIT(NO_BIG_TCP) | BIT(IO_URING),
         .mtu_min = 576,
         .run = adit_cli_serve,
     },
@@ -35,7 +35,7 @@ const struct adit_cli_command adit_cli_commands[] = {
                     "  adit proxy --upstream http://proxy.example:8080 --route default",
         .options = ADIT_CLI_COMMON_OPTIONS | (ADIT_CLI_DEVICE_OPTIONS & ~(BIT(TAP) | BIT(BRIDGE))) | BIT(ANSWER) |
                    BIT(QUEUES) | ADIT_CLI_RELAY_OPTIONS | BIT(ROUTE) | BIT(BYPASS) | BIT(FAIL_CLOSED) | BIT(CONTROL) |
-                   BIT(NO_BIG_TCP),
+                   BIT(NO_BIG_TCP) | BIT(IO_URING),
         .mtu_min = 576,
         .run = adit_cli_proxy,
     },
@@ -49,7 +49,7 @@ const struct adit_cli_command adit_cli_commands[] = {
         .examples = "  adit run --upstream socks5://127.0.0.1:1080 -- curl https://example.org/\n"
                     "  adit run -- bash",
         .options = ADIT_CLI_COMMON_OPTIONS | ADIT_CLI_RELAY_OPTIONS | BIT(DEV) | BIT(ADDRESS) | BIT(MTU) | BIT(QUEUES) |
-                   BIT(NO_OFFLOAD) | BIT(NO_BIG_TCP) | BIT(FAULT) | BIT(CONTROL) | BIT(NO_SANDBOX),
+                   BIT(NO_OFFLOAD) | BIT(NO_BIG_TCP) | BIT(IO_URING) | BIT(FAULT) | BIT(CONTROL) | BIT(NO_SANDBOX),
         .mtu_min = 576,
         .operand = "COMMAND [ARG]...",
         .operand_hint = "give the command to run, for example: adit run -- curl https://example.org/",

@@ -15,6 +15,7 @@
 
 #include "cli/explain.h"
 #include "cli/fault.h"
+#include "cli/gather.h"
 #include "cli/say.h"
 #include "host/link.h"
 
@@ -358,6 +359,7 @@ enum adit_cli_status adit_cli_open(const struct adit_cli_options *options, bool 
   }
   for (unsigned i = 0; options->no_big_tcp && i < device->queues; i++)
     adit_device_forgo(device->queue[i], ADIT_OFFLOAD_BIG_TCP);
+  if (status == ADIT_CLI_DONE) status = adit_cli_gather(options, device->queue, device->queues);
   if (status == ADIT_CLI_DONE) status = configure(&o);
   if (status == ADIT_CLI_DONE) status = adit_cli_fault_insert(options, device->queue, device->queues);
   if (status == ADIT_CLI_DONE) return status;

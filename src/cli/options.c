@@ -14,6 +14,8 @@
 #include "cli/suggest.h"
 #include "relay/setting.h"
 
+#include <adit/device.h>
+
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
@@ -23,6 +25,9 @@
 
 static const char *const formats[] = {
     [ADIT_CLI_FORMAT_LINE] = "line", [ADIT_CLI_FORMAT_HEX] = "hex", [ADIT_CLI_FORMAT_DECIMAL] = "decimal", NULL};
+
+static const char *const gathers[] = {
+    [ADIT_GATHER_IF_FASTER] = "auto", [ADIT_GATHER_ALWAYS] = "always", [ADIT_GATHER_NEVER] = "never", NULL};
 
 /* A day is longer than any time-out that helps somebody; sums in milliseconds fit 32 bits. */
 enum { LONGEST = 86400 };
@@ -106,6 +111,14 @@ const struct adit_cli_option adit_cli_option_table[ADIT_CLI_OPTION_IDS] = {
                              .value = 1,
                              .help = "no TCP packets larger than 64 KiB, for programs that look at\n"
                                      "packets and do not know them (see adit(1))"},
+    [ADIT_CLI_IO_URING] = {.name = "io-uring",
+                           .kind = ADIT_CLI_KIND_CHOICE,
+                           .offset = FIELD(io_uring),
+                           .argument = "WHEN",
+                           .example = "never",
+                           .choices = gathers,
+                           .help = "read several packets with one system call: auto, where that is\n"
+                                   "faster; always; never (default: auto)"},
     [ADIT_CLI_FAULT] = {.name = "fault",
                         .kind = ADIT_CLI_KIND_FAULT,
                         .offset = FIELD(fault),

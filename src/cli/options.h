@@ -37,6 +37,7 @@ enum adit_cli_option_id {
   ADIT_CLI_OFFLOAD,
   ADIT_CLI_NO_OFFLOAD,
   ADIT_CLI_NO_BIG_TCP,
+  ADIT_CLI_IO_URING,
   ADIT_CLI_FAULT,
   ADIT_CLI_HEX,
   ADIT_CLI_FORMAT,
@@ -164,6 +165,7 @@ struct adit_cli_options {
   int format;                    /**< --format, --hex: enum adit_cli_format */
   int offload;                   /**< --offload, --no-offload: enum adit_cli_offload */
   int no_big_tcp;                /**< --no-big-tcp: 1 */
+  int io_uring;                  /**< --io-uring: enum adit_gather */
   int verbosity;                 /**< --verbose: 1, --quiet: -1 */
   struct adit_fault_plan fault;  /**< --fault; only valid with its bit in `given` */
 

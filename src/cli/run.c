@@ -16,6 +16,7 @@
 #include "cli/commands.h"
 #include "cli/control.h"
 #include "cli/fault.h"
+#include "cli/gather.h"
 #include "cli/open.h"
 #include "cli/relaying.h"
 #include "cli/run_names.h"
@@ -149,6 +150,8 @@ static enum adit_cli_status make_namespace(struct run *run) {
     if (options->no_big_tcp) adit_device_forgo(run->device[i], ADIT_OFFLOAD_BIG_TCP);
     run->devices++;
   }
+  enum adit_cli_status status = adit_cli_gather(options, run->device, run->devices);
+  if (status != ADIT_CLI_DONE) return status;
   return adit_cli_fault_insert(options, run->device, run->devices);
 }
 

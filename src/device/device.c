@@ -16,21 +16,41 @@
 /* An Ethernet header has 14 bytes: two more in front of it align the IP header behind it to four. */
 enum { ETHERNET_SHIFT = 2 };
 
-int adit_device_read(struct adit_device *device, struct adit_pool *pool, struct adit_buffer **buffer) {
+struct adit_buffer *adit_device_buffer(const struct adit_device *device, struct adit_pool *pool) {
   struct adit_buffer *fresh = adit_buffer_new(pool);
-  if (fresh == NULL) return -ENOBUFS;
-  if (device->link == ADIT_LINK_ETHERNET) {
+  if (fresh != NULL && device->link == ADIT_LINK_ETHERNET) {
     fresh->data += ETHERNET_SHIFT;
     fresh->capacity -= ETHERNET_SHIFT;
   }
+  return fresh;
+}
+
+static int read_alone(struct adit_device *device, struct adit_pool *pool, struct adit_buffer **buffer) {
+  struct adit_buffer *fresh = adit_device_buffer(device, pool);
+  if (fresh == NULL) return -ENOBUFS;
   int result = device->ops->read(device, fresh);
-  if (result == 1) {
+  if (result == 1)
     *buffer = fresh;
-    return 1;
-  }
-  adit_buffer_unref(fresh);
+  else
+    adit_buffer_unref(fresh);
+  return result;
+}
+
+int adit_device_read(struct adit_device *device, struct adit_pool *pool, struct adit_buffer **buffer) {
+  int result = device->ops->take != NULL ? device->ops->take(device, pool, buffer) : ADIT_DEVICE_ALONE;
+  if (result == ADIT_DEVICE_ALONE) result = read_alone(device, pool, buffer);
   if (result == -EBADMSG) device->dropped++;
   return result;
+}
+
+int adit_device_gather(struct adit_device *device, enum adit_gather when) {
+  if (when == ADIT_GATHER_NEVER) return 0;
+  if (when != ADIT_GATHER_IF_FASTER && when != ADIT_GATHER_ALWAYS) return -EINVAL;
+  return device->ops->gather != NULL ? device->ops->gather(device, when) : -EOPNOTSUPP;
+}
+
+void adit_device_expect(struct adit_device *device, unsigned packets) {
+  if (device->ops->expect != NULL) device->ops->expect(device, packets);
 }
 
 int adit_device_write(struct adit_device *device, const struct adit_packet *packet) {

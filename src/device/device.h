@@ -8,13 +8,25 @@
 
 #include <adit/device.h>
 
-/** What a kind of device does. The first three are required. */
+/** What `take` says when there is nothing to hand out. */
+#define ADIT_DEVICE_ALONE 2
+
+/** What a kind of device does. `read`, `write` and `close` are required. */
 struct adit_device_ops {
   /**
    * Put one packet at `buffer->data`, at most `buffer->capacity` bytes, and set `length` and `offload` (both are zero
    * before). Returns as adit_device_read; -EBADMSG is counted by the caller.
    */
   int (*read)(struct adit_device *device, struct adit_buffer *buffer);
+  /**
+   * Optional, as the next two: hand out what was read together with an earlier packet, or read several together now. Returns
+   * as adit_device_read, `*buffer` being the caller's with 1 only; or ADIT_DEVICE_ALONE: `read` is to read one.
+   */
+  int (*take)(struct adit_device *device, struct adit_pool *pool, struct adit_buffer **buffer);
+  /** As adit_device_expect. */
+  void (*expect)(struct adit_device *device, unsigned packets);
+  /** As adit_device_gather, with another value than ADIT_GATHER_NEVER. */
+  int (*gather)(struct adit_device *device, enum adit_gather when);
   /** Send one packet, whose notes have been checked (adit_vnet_check). Returns as adit_device_write. */
   int (*write)(struct adit_device *device, const struct adit_packet *packet);
   /** Release everything, the handle included. */
@@ -34,6 +46,9 @@ struct adit_device {
   char name[ADIT_DEVICE_NAME];
   uint8_t mac[6];
 };
+
+/** A fresh buffer for a packet of the device, or NULL when the pool has none. */
+struct adit_buffer *adit_device_buffer(const struct adit_device *device, struct adit_pool *pool);
 
 /**
  * When the device wants to be told the time, nanoseconds of a monotonic clock; UINT64_MAX when there is no need. Only a

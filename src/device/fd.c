@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * Packets through an fd: one readv or writev each, without a copy or an allocation.
+ * Packets through an fd: one readv or writev each, without a copy or an allocation. Several that are expected can be
+ * read with one system call (device/ring.h).
  *
  * What stands in front of a packet, in this order (tun_get_user, tun_put_user in the kernel's drivers/net/tun.c):
  *   struct tun_pi          unless IFF_NO_PI: flags, and the EtherType that a written packet needs on TUN
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #include "device/finish.h"
+#include "device/ring.h"
 #include "device/vnet.h"
 
 static_assert(sizeof(struct tun_pi) == 4, "layout of the kernel");
@@ -36,22 +38,15 @@ struct fd_device {
   bool own;
   bool socket;
   bool ends;
-  uint8_t vnet_at;     /* offset of the vnet header: behind the packet information */
-  uint8_t vnet_length; /* 0 = none */
-  uint8_t head_length; /* both */
+  uint8_t vnet_at;        /* offset of the vnet header: behind the packet information */
+  uint8_t vnet_length;    /* 0 = none */
+  uint8_t head_length;    /* both */
+  struct adit_ring *ring; /* owned; NULL: one read a packet */
 };
 
-static int fd_read(struct adit_device *device, struct adit_buffer *buffer) {
-  const struct fd_device *self = (const struct fd_device *)device;
-  uint8_t head[ADIT_FD_HEADER];
-  uint8_t excess;
-  struct iovec iov[] = {
-      {.iov_base = head, .iov_len = self->head_length},
-      {.iov_base = buffer->data, .iov_len = buffer->capacity},
-      {.iov_base = &excess, .iov_len = sizeof excess},
-  };
-  ssize_t got = readv(device->fd, iov, 3);
-  if (got < 0) return -errno;
+/* What became of a read of `got` bytes, or of none with a negative errno. */
+static int finish(const struct fd_device *self, ssize_t got, const uint8_t *head, struct adit_buffer *buffer) {
+  if (got < 0) return (int)got;
   if (got == 0 && self->ends) return 0;
   if (got <= self->head_length) return -EBADMSG;
   size_t length = (size_t)got - self->head_length;
@@ -64,6 +59,44 @@ static int fd_read(struct adit_device *device, struct adit_buffer *buffer) {
   }
   buffer->length = (uint32_t)length;
   return 1;
+}
+
+static int fd_read(struct adit_device *device, struct adit_buffer *buffer) {
+  const struct fd_device *self = (const struct fd_device *)device;
+  uint8_t head[ADIT_FD_HEADER];
+  uint8_t excess;
+  struct iovec iov[] = {
+      {.iov_base = head, .iov_len = self->head_length},
+      {.iov_base = buffer->data, .iov_len = buffer->capacity},
+      {.iov_base = &excess, .iov_len = sizeof excess},
+  };
+  ssize_t got = readv(device->fd, iov, 3);
+  return finish(self, got < 0 ? -errno : got, head, buffer);
+}
+
+static int fd_take(struct adit_device *device, struct adit_pool *pool, struct adit_buffer **buffer) {
+  struct fd_device *self = (struct fd_device *)device;
+  struct adit_ring_read read;
+  if (self->ring == NULL) return ADIT_DEVICE_ALONE;
+  int result = adit_ring_take(self->ring, pool, &read);
+  if (result != 1) return result == 0 ? ADIT_DEVICE_ALONE : result;
+  result = finish(self, read.got, read.head, read.buffer);
+  if (result == 1)
+    *buffer = read.buffer;
+  else
+    adit_buffer_unref(read.buffer);
+  return result;
+}
+
+static void fd_expect(struct adit_device *device, unsigned packets) {
+  struct fd_device *self = (struct fd_device *)device;
+  if (self->ring != NULL) adit_ring_expect(self->ring, packets);
+}
+
+static int fd_gather(struct adit_device *device, enum adit_gather when) {
+  struct fd_device *self = (struct fd_device *)device;
+  if (self->ring != NULL) return 1;
+  return adit_ring_new(device, self->head_length, when, &self->ring);
 }
 
 /* The packet information of an outgoing packet. Returns 0, or -EINVAL for a bare packet of no known version. */
@@ -120,12 +153,14 @@ static int fd_write(struct adit_device *device, const struct adit_packet *packet
 }
 
 static void fd_close(struct adit_device *device) {
+  adit_ring_free(((const struct fd_device *)device)->ring);
   if (((const struct fd_device *)device)->own) close(device->fd);
   free(device);
 }
 
 int adit_fd_new(const struct adit_fd_layout *layout, struct adit_device **device) {
-  static const struct adit_device_ops ops = {.read = fd_read, .write = fd_write, .close = fd_close};
+  static const struct adit_device_ops ops = {
+      .read = fd_read, .take = fd_take, .expect = fd_expect, .gather = fd_gather, .write = fd_write, .close = fd_close};
   struct fd_device *self = calloc(1, sizeof *self);
   if (self == NULL) return -ENOMEM;
   self->base.ops = &ops;

@@ -11,8 +11,8 @@
  *   4. burst    read and input, until the device has none, or a bound in packets or bytes is reached
  *   5. flush    timers; then `readable` events, ACKs, data and what timers did go out; deferred work, and a flush for it
  *   6. reap     release; publish the numbers
- * So a packet costs one read and what it makes the stack send one write each; the wait, the clock and the numbers are
- * paid once a burst.
+ * So a packet costs one read, or its part of one (adit_device_gather), and what it makes the stack send one write each; the
+ * wait, the clock and the numbers are paid once a burst.
  *
  * Time before packets (2 before 4): what a packet makes the stack note (round-trip times, deadlines) is then of this
  * turn and not of the last one, which may be seconds ago.
@@ -175,6 +175,7 @@ static int read_burst(struct adit_worker *worker) {
   size_t bytes = 0;
   unsigned most = worker->expected;
   unsigned i;
+  adit_device_expect(device, most);
   for (i = 0; i < most && bytes < ADIT_WORKER_BURST_BYTES; i++) {
     struct adit_buffer *buffer;
     int got = adit_device_read(device, worker->pool, &buffer);
@@ -199,9 +200,14 @@ static int read_burst(struct adit_worker *worker) {
       return got;
     }
   }
+  if (bytes >= ADIT_WORKER_BURST_BYTES) { /* and that is what as many bring */
+    worker->expected = i;
+    worker->readable = true;
+    return 0;
+  }
   /* As many as last time have come. Whether there are more, the next wait tells, which has to ask for sockets anyway. */
   worker->expected = 2 * most < ADIT_WORKER_BURST ? 2 * most : ADIT_WORKER_BURST;
-  worker->readable = i == ADIT_WORKER_BURST || bytes >= ADIT_WORKER_BURST_BYTES;
+  worker->readable = i == ADIT_WORKER_BURST;
   return 0;
 }
 

@@ -138,6 +138,13 @@ static int open_device(struct adit_tunnel *tunnel, const struct adit_tunnel_opti
   return 0;
 }
 
+static void gather(struct adit_tunnel *tunnel, struct adit_device *device) {
+  struct adit_log log = adit_tunnel_log(tunnel);
+  int result = adit_device_gather(device, ADIT_GATHER_IF_FASTER);
+  if (result < 0)
+    adit_log_write(&log, ADIT_LOG_NOTICE, 0, "io_uring: %s: one system call for each packet", strerror(-result));
+}
+
 int adit_tunnel_open(struct adit_tunnel *tunnel, const struct adit_tunnel_options *options, char *reason) {
   tunnel->device = calloc(queues_of(options), sizeof(struct adit_device *));
   if (!tunnel->device) {
@@ -145,6 +152,10 @@ int adit_tunnel_open(struct adit_tunnel *tunnel, const struct adit_tunnel_option
     return adit_tunnel_explain(reason, -ENOMEM, "out of memory");
   }
   int error = options->fds ? attach(tunnel, options, reason) : open_device(tunnel, options, reason);
-  if (error) adit_tunnel_close(tunnel);
-  return error;
+  if (error) {
+    adit_tunnel_close(tunnel);
+    return error;
+  }
+  for (unsigned i = 0; options->io_uring && i < tunnel->devices; i++) gather(tunnel, tunnel->device[i]);
+  return 0;
 }

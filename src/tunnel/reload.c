@@ -91,6 +91,7 @@ static int check_fixed(const struct adit_tunnel *tunnel, const struct adit_tunne
       {"queues", other_number(options->queues, fixed->queues, 1)},
       {"mtu", other_number(options->mtu, fixed->mtu, MTU)},
       {"no_offload", options->no_offload && !fixed->no_offload},
+      {"io_uring", options->io_uring && !fixed->io_uring},
       {"dns_cache", tunnel->names && other_text(options->dns_cache, tunnel->dns_cache)},
       {"answer", other_answer(fixed, options)},
       {"memory_bytes", other_number(options->memory_bytes, fixed->memory_bytes, MEMORY)},

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/io_uring.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -63,6 +64,14 @@ ATTEMPT(write_outside, open(outside_path, O_WRONLY | O_TRUNC));
 ATTEMPT(open_shadow, open("/etc/shadow", O_RDONLY));
 ATTEMPT(open_inside, open(inside_path, O_RDONLY));
 ATTEMPT(write_inside, open(inside_path, O_WRONLY));
+
+static int make_ring(void) {
+  struct io_uring_params parameters = {0};
+  return result_of(syscall(SYS_io_uring_setup, 4, &parameters));
+}
+
+/* Wherever it points: none of a ring's own settings can be changed. */
+ATTEMPT(change_ring, syscall(SYS_io_uring_register, open_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0));
 
 static int make_inside(void) {
   char path[80], other[80];
@@ -310,6 +319,8 @@ static void test_calls_that_nobody_may_make(void **state) {
     CHECK(&plan, become_root, TRAPPED);
     CHECK(&plan, take_capabilities, TRAPPED);
     CHECK(&plan, executable_memory, TRAPPED);
+    CHECK(&plan, make_ring, TRAPPED);
+    CHECK(&plan, change_ring, TRAPPED);
     CHECK(&plan, packet_socket, EACCES);
     CHECK(&plan, unix_stream, EACCES);
     CHECK(&plan, memory, 0);

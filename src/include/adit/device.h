@@ -94,6 +94,33 @@ uint64_t adit_device_pcap_stamp(const struct adit_device *device);
 /** Time stamp that the next writes of a pcap device get, nanoseconds since the epoch. */
 void adit_device_pcap_time(struct adit_device *device, uint64_t stamp_ns);
 
+/** When several packets are read with one system call. */
+enum adit_gather {
+  ADIT_GATHER_IF_FASTER, /**< where that costs clearly less than one call each, which is measured */
+  ADIT_GATHER_ALWAYS,
+  ADIT_GATHER_NEVER
+};
+
+/**
+ * Let the device read several packets with one system call (io_uring(7)) when several are expected
+ * (adit_device_expect). TUN, TAP and attached fds can, on Linux 6.4 and later. With a TUN and small packets that is the larger
+ * part of what a read costs on machines on which system calls are dear; docs/PERFORMANCE.md has figures. To be called once,
+ * before the device is in use, and before a filter of system calls that forbids io_uring_setup; io_uring_enter is what it
+ * takes later.
+ * Returns 1 when it does from now on; 0 when it does not, because `when` says never or because it is not faster here; or
+ * -EOPNOTSUPP (this kind of device or kernel cannot), -ENOSYS (built without liburing, or Linux before 5.10), -EPERM
+ * (forbidden: by what contains the process, or by the sysctl kernel.io_uring_disabled), -ENOMEM, or another negative errno.
+ * Without it nothing but speed is lost.
+ */
+int adit_device_gather(struct adit_device *device, enum adit_gather when);
+
+/**
+ * A burst of reads begins, and that many packets are likely to wait. A hint: with adit_device_gather the next read may take
+ * up to as many from the kernel, and those after it hand them out. So read on until there were as many, or -EAGAIN, before
+ * waiting for the fd: it knows nothing of packets that were taken from it. Without it every read asks the kernel.
+ */
+void adit_device_expect(struct adit_device *device, unsigned packets);
+
 /**
  * Read one packet into a fresh buffer of `pool`.
  * Returns 1 and `*buffer`, which the caller owns; 0 at the end (a capture; a seqpacket socket whose other side is

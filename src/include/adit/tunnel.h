@@ -44,6 +44,11 @@ struct adit_tunnel_options {
   const char *device; /**< without `fds`: name of the TUN to open; NULL = "adit%d" */
   uint32_t mtu;       /**< of the device; 0 = 1500 */
   bool no_offload;    /**< without `fds`: one packet of at most the MTU at a time */
+  /**
+   * Read several packets with one system call where that is faster (adit_device_gather, io_uring). Not by itself, because it
+   * is the process' affair: Android, for one, ends a process that makes a ring.
+   */
+  bool io_uring;
 
   /* What is relayed, and how. Texts as the options of `adit proxy` of the same names; NULL = their defaults. */
   const char *udp;         /**< "on", "off"; NULL = "on" */
@@ -96,7 +101,7 @@ int adit_tunnel_start(const struct adit_tunnel_options *options, struct adit_tun
  * answered here, clients that ask over TCP are closed after their last answer. A host that is the same and cannot be
  * found now keeps its address, and the log says so.
  *
- * The rest (device, fds, queues, mtu, no_offload, answer, memory_bytes, the callbacks and their user; dns_cache once dns
+ * The rest (device, fds, queues, mtu, no_offload, io_uring, answer, memory_bytes, the callbacks and their user; dns_cache once dns
  * was "fake") cannot change: zero, or as it was; anything else is refused with -EBUSY. `own_fds` gives nothing away.
  *
  * The options are borrowed until the return. From any threads that are not the tunnel's. Returns 0; or a negative errno

@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The adit authors
+#
+# --io-uring: many packets are read with few system calls, and nothing else is different: same answers, inside the sandbox
+# and with several queues; nothing stays behind; where io_uring is forbidden everything works without.
+set -eu
+. "$(dirname "$0")/lib.sh"
+need python3
+
+# forbidden.py COMMAND...: run it where the kernel says EPERM to io_uring_setup, as many containers have it.
+cat >"$WORK/forbidden.py" <<'PYTHON'
+import ctypes, os, struct, sys
+SETUP, EPERM, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, FILTER = 425, 1, 22, 38, 2
+code = b"".join(struct.pack("HBBI", *line) for line in (
+    (0x20, 0, 0, 0), (0x15, 0, 1, SETUP), (0x06, 0, 0, 0x00050000 | EPERM), (0x06, 0, 0, 0x7FFF0000)))
+text = ctypes.create_string_buffer(code)
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(text)))
+libc = ctypes.CDLL(None, use_errno=True)
+if os.getuid() != 0 and libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 or libc.prctl(PR_SET_SECCOMP, FILTER, program, 0, 0) != 0:
+    sys.exit(f"no filter: {os.strerror(ctypes.get_errno())}")
+os.execvp(sys.argv[1], sys.argv[1:])
+PYTHON
+
+# crowd.py HOST COUNT: so many datagrams to the echo port, 64 on their way at a time. Prints how many came back right.
+cat >"$WORK/crowd.py" <<'PYTHON'
+import socket, sys
+host, count = sys.argv[1], int(sys.argv[2])
+with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as client:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    client.settimeout(2)
+    client.connect((host, 7))
+    right = 0
+    for first in range(0, count, 64):
+        sent = [number.to_bytes(4, "big") * (1 + number % 300) for number in range(first, min(first + 64, count))]
+        for data in sent:
+            client.send(data)
+        try:
+            right += sum(client.recv(2000) == data for data in sent)
+        except TimeoutError:
+            break
+print(right)
+PYTHON
+
+begin() {
+  start serve "${BEFORE[@]}" "$ADIT" serve --dev adit0 --verbose "$@"
+  wait_for 10 "serve is ready" file_has "$(out_of serve)" '^Ready'
+}
+BEFORE=()
+
+# Calls of read, readv and the like that a process has made (proc_pid_io(5)); reads of a ring do not count.
+reads_of() {
+  awk '$1 == "syscr:" { print $2 }' "/proc/${PID[$1]}/io"
+}
+
+COUNT=20000
+[ "${ADIT_SANITIZED:-0}" = 0 ] || COUNT=4000
+# exchange WHAT: datagrams, a flood of pings, and a transfer, all answered. READS is how many calls of read that took.
+exchange() {
+  local host before
+  before=$(reads_of serve)
+  for host in 192.168.3.12 fdad:3::12; do
+    run python3 "$WORK/crowd.py" $host $COUNT
+    check_equal "$1: datagrams that came back from $host" "$COUNT" "$OUT$ERR"
+  done
+  READS=$(($(reads_of serve) - before))
+  run ping -q -f -c 1000 192.168.3.12
+  check_contains "$1: answered pings" ' 1000 received' "$OUT"
+  run bash -c "head -c 20000000 /dev/urandom >$WORK/up; nc -N -w 20 192.168.3.12 7 <$WORK/up | cmp - $WORK/up"
+  check_status 0 "$1: 20 MB there and back ($OUT$ERR)"
+}
+
+begin
+said=$(cat "$(err_of serve)")
+case $said in
+  *'is not faster here'* | *'several packets are read'*) ;;
+  *) skip "io_uring cannot be used: $said" ;;
+esac
+stop serve
+check_status 0
+
+begin --io-uring always
+if ! file_has "$(err_of serve)" 'several packets are read'; then fail "serve does not say that it reads several packets: $(cat "$(err_of serve)")"; fi
+exchange "always"
+check_at_least "a call of read brings many packets, with always" "$READS" $((COUNT / 2))
+kill -KILL "${PID[serve]}"
+wait "${PID[serve]}" 2>/dev/null || true
+unset "PID[serve]"
+check_lacks "after kill -9 the device is gone" adit0 "$(ip -o link)"
+
+begin --io-uring never
+exchange "never"
+check_at_least "one call of read for each packet, with never" $((2 * COUNT)) "$READS"
+stop serve
+check_status 0
+
+begin
+check_match "serve says what it has found" 'several packets are read|is not faster here' "$(cat "$(err_of serve)")"
+exchange "auto"
+stop serve
+check_status 0
+check_lacks "after the end the device is gone" adit0 "$(ip -o link)"
+
+begin --io-uring always --queues 2
+exchange "always, two queues"
+stop serve
+check_status 0
+
+# The bad line stands between: one packet at a time.
+begin --io-uring always --fault drop=0%
+exchange "always, with --fault"
+check_at_least "one call of read for each packet, with --fault" $((2 * COUNT)) "$READS"
+stop serve
+check_status 0
+
+BEFORE=(python3 "$WORK/forbidden.py")
+begin
+check_contains "serve says why it does without" 'io_uring is forbidden here' "$(cat "$(err_of serve)")"
+exchange "where it is forbidden"
+stop serve
+check_status 0
+run "${BEFORE[@]}" "$ADIT" serve --dev adit0 --io-uring always
+check_status 1 "always fails where it is forbidden"
+check_contains "and says why, and what to do" 'io_uring is forbidden here, by a container or by the sysctl kernel.io_uring_disabled; use auto' "$ERR"
+check_lacks "and leaves no device" adit0 "$(ip -o link)"
+
+run "$ADIT" serve --io-uring sometimes
+check_status 2 "a word that means nothing"
+check_contains "is said to" '--io-uring sometimes: unknown; give auto, always or never' "$ERR"
+
+# A command whose namespaces, device and relay are made by the same process.
+run "$ADIT" run --io-uring always --verbose -- true
+check_status 0 "adit run ($ERR)"
+check_contains "adit run says it, too" 'several packets are read' "$ERR"
+
+finish
