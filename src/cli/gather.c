@@ -35,7 +35,7 @@ enum adit_cli_status adit_cli_gather(const struct adit_cli_options *options, str
     if (result < 0)
       adit_cli_detail(options, "one system call for each packet: %s", reason_of(result));
     else
-      adit_cli_detail(options, result == 1 ? "several packets are read with one system call (io_uring)"
+      adit_cli_detail(options, result == 1 ? "several packets go with one system call (io_uring)"
                                            : "one system call for each packet: io_uring is not faster here");
   }
   return ADIT_CLI_DONE;

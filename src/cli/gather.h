@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * --io-uring: have the queues of a device read several packets with one system call.
+ * --io-uring: have the queues of a device read and write several packets with one system call.
  */
 #ifndef ADIT_CLI_GATHER_H
 #define ADIT_CLI_GATHER_H

@@ -117,8 +117,8 @@ const struct adit_cli_option adit_cli_option_table[ADIT_CLI_OPTION_IDS] = {
                            .argument = "WHEN",
                            .example = "never",
                            .choices = gathers,
-                           .help = "read several packets with one system call: auto, where that is\n"
-                                   "faster; always; never (default: auto)"},
+                           .help = "read and write several packets with one system call: auto,\n"
+                                   "where that is faster; always; never (default: auto)"},
     [ADIT_CLI_FAULT] = {.name = "fault",
                         .kind = ADIT_CLI_KIND_FAULT,
                         .offset = FIELD(fault),

@@ -64,6 +64,11 @@ int adit_device_write(struct adit_device *device, const struct adit_packet *pack
   return device->ops->write(device, packet);
 }
 
+unsigned adit_device_flush(struct adit_device *device, int *error) {
+  *error = 0;
+  return device->ops->flush != NULL ? device->ops->flush(device, error) : 0;
+}
+
 int adit_device_fd(const struct adit_device *device) {
   return device->fd;
 }

@@ -19,12 +19,14 @@ struct adit_device_ops {
    */
   int (*read)(struct adit_device *device, struct adit_buffer *buffer);
   /**
-   * Optional, as the next two: hand out what was read together with an earlier packet, or read several together now. Returns
+   * Optional, as the next three: hand out what was read together with an earlier packet, or read several together now. Returns
    * as adit_device_read, `*buffer` being the caller's with 1 only; or ADIT_DEVICE_ALONE: `read` is to read one.
    */
   int (*take)(struct adit_device *device, struct adit_pool *pool, struct adit_buffer **buffer);
   /** As adit_device_expect. */
   void (*expect)(struct adit_device *device, unsigned packets);
+  /** As adit_device_flush. */
+  unsigned (*flush)(struct adit_device *device, int *error);
   /** As adit_device_gather, with another value than ADIT_GATHER_NEVER. */
   int (*gather)(struct adit_device *device, enum adit_gather when);
   /** Send one packet, whose notes have been checked (adit_vnet_check). Returns as adit_device_write. */

@@ -142,6 +142,7 @@ static int fd_write(struct adit_device *device, const struct adit_packet *packet
   } else {
     count += adit_finish_pieces(packet, checksum, iov + count);
   }
+  if (self->ring != NULL && !self->socket && adit_ring_put(self->ring, iov, count)) return 0;
   ssize_t put;
   if (self->socket) {
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
@@ -152,6 +153,11 @@ static int fd_write(struct adit_device *device, const struct adit_packet *packet
   return put < 0 ? -errno : 0;
 }
 
+static unsigned fd_flush(struct adit_device *device, int *error) {
+  struct fd_device *self = (struct fd_device *)device;
+  return self->ring != NULL ? adit_ring_flush(self->ring, error) : 0;
+}
+
 static void fd_close(struct adit_device *device) {
   adit_ring_free(((const struct fd_device *)device)->ring);
   if (((const struct fd_device *)device)->own) close(device->fd);
@@ -159,8 +165,13 @@ static void fd_close(struct adit_device *device) {
 }
 
 int adit_fd_new(const struct adit_fd_layout *layout, struct adit_device **device) {
-  static const struct adit_device_ops ops = {
-      .read = fd_read, .take = fd_take, .expect = fd_expect, .gather = fd_gather, .write = fd_write, .close = fd_close};
+  static const struct adit_device_ops ops = {.read = fd_read,
+                                             .take = fd_take,
+                                             .expect = fd_expect,
+                                             .gather = fd_gather,
+                                             .write = fd_write,
+                                             .flush = fd_flush,
+                                             .close = fd_close};
   struct fd_device *self = calloc(1, sizeof *self);
   if (self == NULL) return -ENOMEM;
   self->base.ops = &ops;

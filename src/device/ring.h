@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * Many reads of one fd with one system call (io_uring(7)).
+ * Many reads or writes of one fd with one system call (io_uring(7)).
  */
 #ifndef ADIT_DEVICE_RING_H
 #define ADIT_DEVICE_RING_H
@@ -27,7 +27,7 @@ struct adit_ring_read {
  */
 int adit_ring_new(const struct adit_device *device, size_t head_length, enum adit_gather when, struct adit_ring **ring);
 
-/** Take it down, with what was read and not taken. NULL is allowed. */
+/** Take it down, with what was read and not taken; what waits to be written is. NULL is allowed. */
 void adit_ring_free(struct adit_ring *ring);
 
 /** As adit_device_expect. */
@@ -39,5 +39,14 @@ void adit_ring_expect(struct adit_ring *ring, unsigned packets);
  * has no buffer.
  */
 int adit_ring_take(struct adit_ring *ring, struct adit_pool *pool, struct adit_ring_read *read);
+
+/**
+ * Keep a copy of a packet, to be written with others, in order. Returns whether it was: a packet that is not small is the
+ * caller's to write at once, and all that was kept has been written.
+ */
+bool adit_ring_put(struct adit_ring *ring, const struct iovec *pieces, unsigned count);
+
+/** As adit_device_flush. */
+unsigned adit_ring_flush(struct adit_ring *ring, int *error);
 
 #endif

@@ -10,8 +10,9 @@
  *   3. events   mailbox, sockets, each with a flush of its own; the device is only noted
  *   4. burst    read and input, until the device has none, or a bound in packets or bytes is reached
  *   5. flush    timers; then `readable` events, ACKs, data and what timers did go out; deferred work, and a flush for it
- *   6. reap     release; publish the numbers
- * So a packet costs one read, or its part of one (adit_device_gather), and what it makes the stack send one write each; the
+ *   6. out      packets that the device kept for each other are written
+ *   7. reap     release; publish the numbers
+ * So a packet costs one read and what it makes the stack send one write each, or their parts of one (adit_device_gather); the
  * wait, the clock and the numbers are paid once a burst.
  *
  * Time before packets (2 before 4): what a packet makes the stack note (round-trip times, deadlines) is then of this
@@ -92,20 +93,31 @@ struct adit_worker {
 
 /* ---- between stack, device and application ----------------------------------------------------------------------- */
 
+static void count_lost(struct adit_worker *worker, unsigned count, int error) {
+  if (error == -EAGAIN || error == -EWOULDBLOCK || error == -ENOBUFS) {
+    worker->stats.write_full += count;
+    return;
+  }
+  worker->stats.write_errors += count;
+  adit_log_limited(worker->options.log, &worker->write_limit, adit_loop_now(worker->loop), ADIT_LOG_WARNING, 0,
+                   "%s: packets are lost: writing failed: %s", adit_device_name(worker->options.device),
+                   strerror(-error));
+}
+
 static int write_packet(void *user, const struct adit_packet *packet) {
   struct adit_worker *worker = user;
   int error = adit_device_write(worker->options.device, packet);
   if (error == 0) return 0;
   if (packet->length > ADIT_PACKET_MAX) return error; /* it comes again, in parts */
-  if (error == -EAGAIN || error == -EWOULDBLOCK || error == -ENOBUFS) {
-    worker->stats.write_full++;
-    return error;
-  }
-  worker->stats.write_errors++;
-  adit_log_limited(worker->options.log, &worker->write_limit, adit_loop_now(worker->loop), ADIT_LOG_WARNING, 0,
-                   "%s: a packet of %zu bytes was lost: writing failed: %s", adit_device_name(worker->options.device),
-                   packet->length, strerror(-error));
+  count_lost(worker, 1, error);
   return error;
+}
+
+/* What the device has kept goes out. */
+static void write_out(struct adit_worker *worker) {
+  int error;
+  unsigned lost = adit_device_flush(worker->options.device, &error);
+  if (lost > 0) count_lost(worker, lost, error);
 }
 
 static void on_syn(void *user, struct adit_flow *flow) {
@@ -243,6 +255,7 @@ static int turn(struct adit_worker *worker) {
     worked = adit_loop_work(worker->loop);
     if (worked) adit_stack_flush(worker->stack);
   }
+  write_out(worker);
   adit_loop_reap(worker->loop);
   publish(worker);
   if (error)
@@ -341,6 +354,7 @@ no_mailbox:
   adit_mailbox_close(&worker->mailbox);
   if (application->stop) application->stop(worker->state_of_application);
   adit_stack_flush(worker->stack);
+  write_out(worker);
   adit_loop_reap(worker->loop);
   publish(worker);
   adit_stack_free(worker->stack);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 The adit authors
 #
-# --io-uring: many packets are read with few system calls, and nothing else is different: same answers, inside the sandbox
+# --io-uring: many packets are read and written with few system calls, and nothing else is different: same answers, inside the sandbox
 # and with several queues; nothing stays behind; where io_uring is forbidden everything works without.
 set -eu
 . "$(dirname "$0")/lib.sh"
@@ -48,22 +48,26 @@ begin() {
 }
 BEFORE=()
 
-# Calls of read, readv and the like that a process has made (proc_pid_io(5)); reads of a ring do not count.
-reads_of() {
-  awk '$1 == "syscr:" { print $2 }' "/proc/${PID[$1]}/io"
+# calls_of NAME syscr|syscw: calls of read or write and the like that it has made (proc_pid_io(5)); those of a ring do not
+# count.
+calls_of() {
+  awk -v row="$2:" '$1 == row { print $2 }' "/proc/${PID[$1]}/io"
 }
 
 COUNT=20000
 [ "${ADIT_SANITIZED:-0}" = 0 ] || COUNT=4000
-# exchange WHAT: datagrams, a flood of pings, and a transfer, all answered. READS is how many calls of read that took.
+# exchange WHAT: datagrams, a flood of pings, and a transfer, all answered. READS and WRITES are how many calls
+# the datagrams took.
 exchange() {
-  local host before
-  before=$(reads_of serve)
+  local host reads writes
+  reads=$(calls_of serve syscr)
+  writes=$(calls_of serve syscw)
   for host in 192.168.3.12 fdad:3::12; do
     run python3 "$WORK/crowd.py" $host $COUNT
     check_equal "$1: datagrams that came back from $host" "$COUNT" "$OUT$ERR"
   done
-  READS=$(($(reads_of serve) - before))
+  READS=$(($(calls_of serve syscr) - reads))
+  WRITES=$(($(calls_of serve syscw) - writes))
   run ping -q -f -c 1000 192.168.3.12
   check_contains "$1: answered pings" ' 1000 received' "$OUT"
   run bash -c "head -c 20000000 /dev/urandom >$WORK/up; nc -N -w 20 192.168.3.12 7 <$WORK/up | cmp - $WORK/up"
@@ -73,16 +77,17 @@ exchange() {
 begin
 said=$(cat "$(err_of serve)")
 case $said in
-  *'is not faster here'* | *'several packets are read'*) ;;
+  *'is not faster here'* | *'several packets go with one system call'*) ;;
   *) skip "io_uring cannot be used: $said" ;;
 esac
 stop serve
 check_status 0
 
 begin --io-uring always
-if ! file_has "$(err_of serve)" 'several packets are read'; then fail "serve does not say that it reads several packets: $(cat "$(err_of serve)")"; fi
+if ! file_has "$(err_of serve)" 'several packets go with one system call'; then fail "serve does not say that it reads several packets: $(cat "$(err_of serve)")"; fi
 exchange "always"
 check_at_least "a call of read brings many packets, with always" "$READS" $((COUNT / 2))
+check_at_least "a call of write takes many packets, with always" "$WRITES" $((COUNT / 2))
 kill -KILL "${PID[serve]}"
 wait "${PID[serve]}" 2>/dev/null || true
 unset "PID[serve]"
@@ -91,11 +96,12 @@ check_lacks "after kill -9 the device is gone" adit0 "$(ip -o link)"
 begin --io-uring never
 exchange "never"
 check_at_least "one call of read for each packet, with never" $((2 * COUNT)) "$READS"
+check_at_least "one call of write for some packets, with never" $((COUNT / 2)) "$WRITES"
 stop serve
 check_status 0
 
 begin
-check_match "serve says what it has found" 'several packets are read|is not faster here' "$(cat "$(err_of serve)")"
+check_match "serve says what it has found" 'several packets go with one system call|is not faster here' "$(cat "$(err_of serve)")"
 exchange "auto"
 stop serve
 check_status 0
@@ -131,6 +137,6 @@ check_contains "is said to" '--io-uring sometimes: unknown; give auto, always or
 # A command whose namespaces, device and relay are made by the same process.
 run "$ADIT" run --io-uring always --verbose -- true
 check_status 0 "adit run ($ERR)"
-check_contains "adit run says it, too" 'several packets are read' "$ERR"
+check_contains "adit run says it, too" 'several packets go with one system call' "$ERR"
 
 finish

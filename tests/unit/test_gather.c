@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * Several reads with one system call: the same packets, in the same order, with the same errors, as with one call each.
+ * Several reads or writes with one system call: the same packets, in the same order, with the same errors, as with one call
+ * each.
  *
  * Sockets stand for the TUN fd where the test has to know what the kernel still holds; a real TUN is in test_tun.c and
  * tests/net/test_io_uring.sh.
@@ -31,7 +32,7 @@
 #include "device/fd.h"
 #include "support_packet.h"
 
-enum { SKIPPED = 77, READS = 32 };
+enum { SKIPPED = 77, READS = 32, WRITES = 16, SMALL = 2048 };
 
 struct world {
   struct adit_device *device;
@@ -44,7 +45,7 @@ static void open_world(struct world *world, int type, uint8_t vnet_length, size_
   assert_int_equal(socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
   const struct adit_fd_layout layout = {.fd = fds[0],
                                         .own = true,
-                                        .socket = true,
+                                        .socket = false, /* written to with writev, as a TUN */
                                         .ends = type == SOCK_SEQPACKET,
                                         .vnet_length = vnet_length,
                                         .link = ADIT_LINK_IP,
@@ -283,6 +284,160 @@ static void test_closed_with_packets(void **state) {
   close(world.far);
 }
 
+/* ---- writes ---- */
+
+/* Write packet `number` in three pieces. */
+static int write_numbered(const struct world *world, uint32_t number) {
+  uint8_t bytes[2000];
+  size_t length = make_packet(bytes, number);
+  struct iovec iov[3] = {{bytes, 3}, {bytes + 3, 0}, {bytes + 3, length - 3}};
+  struct adit_packet packet = {.iov = iov, .iovcnt = 3, .length = length};
+  return adit_device_write(world->device, &packet);
+}
+
+static int write_long(const struct world *world, size_t length) {
+  static uint8_t bytes[2 * SMALL] = {0x45};
+  struct iovec iov = {bytes, length};
+  struct adit_packet packet = {.iov = &iov, .iovcnt = 1, .length = length};
+  return adit_device_write(world->device, &packet);
+}
+
+/* Bytes of the packet that came out, -1: none. */
+static ssize_t come_out(const struct world *world, uint8_t *bytes) {
+  return recv(world->far, bytes, 2 * SMALL, MSG_DONTWAIT);
+}
+
+static void check_out(const struct world *world, uint32_t number) {
+  uint8_t expected[2000], found[2 * SMALL];
+  size_t length = make_packet(expected, number);
+  assert_int_equal(come_out(world, found), length);
+  assert_memory_equal(found, expected, length);
+}
+
+static void check_nothing_out(const struct world *world) {
+  uint8_t found[2 * SMALL];
+  assert_int_equal(come_out(world, found), -1);
+}
+
+static void check_flush(const struct world *world, unsigned lost, int error) {
+  int found_error = 1;
+  assert_int_equal(adit_device_flush(world->device, &found_error), lost);
+  assert_int_equal(found_error, error);
+}
+
+static void test_writes_wait(void **state) {
+  (void)state;
+  struct world world;
+  open_world(&world, SOCK_DGRAM, 0, 0);
+  check_flush(&world, 0, 0);
+  for (uint32_t count = 1; count <= 8; count++) {
+    for (uint32_t k = 0; k < count; k++) assert_int_equal(write_numbered(&world, k), 0);
+    check_nothing_out(&world);
+    check_flush(&world, 0, 0);
+    for (uint32_t k = 0; k < count; k++) check_out(&world, k);
+    check_nothing_out(&world);
+  }
+  close_world(&world);
+}
+
+/* What there is no room for sends the others off. */
+static void test_many_writes(void **state) {
+  (void)state;
+  struct world world;
+  open_world(&world, SOCK_SEQPACKET, 0, 0);
+  for (uint32_t k = 0; k < WRITES; k++) assert_int_equal(write_numbered(&world, k), 0);
+  check_nothing_out(&world);
+  assert_int_equal(write_numbered(&world, WRITES), 0);
+  for (uint32_t k = 0; k < WRITES; k++) check_out(&world, k);
+  check_nothing_out(&world);
+  check_flush(&world, 0, 0);
+  check_out(&world, WRITES);
+  close_world(&world);
+}
+
+/* A packet that is not small is written at once, behind those that waited. */
+static void test_writes_in_order(void **state) {
+  (void)state;
+  static const struct {
+    size_t length;
+    bool waits;
+  } cases[] = {{SMALL - 10, true}, {SMALL - 9, false}, {2 * SMALL - 10, false}};
+  struct world world;
+  open_world(&world, SOCK_DGRAM, sizeof(struct virtio_net_hdr), 0);
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    uint8_t found[2 * SMALL];
+    assert_int_equal(write_long(&world, 40), 0);
+    assert_int_equal(write_long(&world, 41), 0);
+    assert_int_equal(write_long(&world, cases[i].length), 0);
+    if (cases[i].waits) {
+      check_nothing_out(&world);
+      check_flush(&world, 0, 0);
+    }
+    assert_int_equal(come_out(&world, found), 40 + 10);
+    assert_int_equal(found[10], 0x45);
+    assert_int_equal(come_out(&world, found), 41 + 10);
+    assert_int_equal(come_out(&world, found), cases[i].length + 10);
+    check_nothing_out(&world);
+    check_flush(&world, 0, 0);
+  }
+  close_world(&world);
+}
+
+/* Where the kernel takes some and not others: the others are counted, and forgotten by the next flush. */
+static void test_lost_writes(void **state) {
+  (void)state;
+  struct world world;
+  open_world(&world, SOCK_DGRAM, 0, 0);
+  unsigned taken = 0;
+  while (send(adit_device_fd(world.device), "full", 4, MSG_DONTWAIT) == 4) taken++;
+  for (uint32_t k = 0; k < 3; k++) assert_int_equal(write_numbered(&world, k), 0);
+  check_flush(&world, 3, -EAGAIN);
+  check_flush(&world, 0, 0);
+  uint8_t found[2 * SMALL];
+  assert_int_equal(come_out(&world, found), 4);
+  for (uint32_t k = 0; k < WRITES; k++) assert_int_equal(write_numbered(&world, k), 0);
+  assert_int_equal(write_numbered(&world, WRITES), 0); /* sends them off: of those one is taken */
+  check_flush(&world, WRITES, -EAGAIN);
+  while (--taken > 0) assert_int_equal(come_out(&world, found), 4);
+  check_out(&world, 0);
+  check_nothing_out(&world);
+  assert_int_equal(write_numbered(&world, 5), 0);
+  close(world.far);
+  check_flush(&world, 1, -ECONNREFUSED);
+  adit_device_close(world.device);
+  adit_pool_free(world.pool);
+}
+
+static void test_closed_with_writes(void **state) {
+  (void)state;
+  struct world world;
+  open_world(&world, SOCK_DGRAM, 0, 0);
+  for (uint32_t k = 0; k < 3; k++) assert_int_equal(write_numbered(&world, k), 0);
+  adit_device_close(world.device);
+  for (uint32_t k = 0; k < 3; k++) check_out(&world, k);
+  adit_pool_free(world.pool);
+  close(world.far);
+}
+
+/* Reads and writes share the ring, but not their results. */
+static void test_both(void **state) {
+  (void)state;
+  struct world world;
+  open_world(&world, SOCK_DGRAM, 0, 0);
+  for (uint32_t turn = 0; turn < 1000; turn++) {
+    for (uint32_t k = 0; k < 6; k++) put(&world, turn + k);
+    adit_device_expect(world.device, 4);
+    for (uint32_t k = 0; k < 6; k++) {
+      get(&world, turn + k);
+      assert_int_equal(write_numbered(&world, turn + k), 0);
+      if (turn % 7 == k) check_flush(&world, 0, 0);
+    }
+    check_flush(&world, 0, 0);
+    for (uint32_t k = 0; k < 6; k++) check_out(&world, turn + k);
+  }
+  close_world(&world);
+}
+
 /* ---- where there is none ---- */
 
 static void test_other_devices(void **state) {
@@ -294,6 +449,9 @@ static void test_other_devices(void **state) {
   assert_int_equal(adit_device_gather(ends[0], ADIT_GATHER_NEVER), 0);
   assert_int_equal(adit_device_gather(ends[0], (enum adit_gather)3), -EINVAL);
   adit_device_expect(ends[0], 8);
+  int error = 1;
+  assert_int_equal(adit_device_flush(ends[0], &error), 0);
+  assert_int_equal(error, 0);
   adit_device_close(ends[0]);
   adit_device_close(ends[1]);
 }
@@ -312,11 +470,11 @@ static void test_measured(void **state) {
   close(fds[1]);
 }
 
-/* From now on the kernel says `error` to io_uring_setup in this process. */
-static int forbid_rings(int error) {
+/* From now on the kernel says `error` to system call `number` in this process. */
+static int forbid(unsigned number, int error) {
   struct sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
@@ -332,7 +490,7 @@ static int use_without(int error) {
   struct adit_pool *pool;
   struct adit_buffer *buffer;
   uint8_t packet[2000];
-  if (forbid_rings(error) != 0) return 1;
+  if (forbid(SYS_io_uring_setup, error) != 0) return 1;
   if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds) != 0) return 2;
   if (adit_device_attach(fds[0], true, &device) != 0 || adit_pool_new(0, &pool) != 0) return 3;
   if (adit_device_gather(device, ADIT_GATHER_ALWAYS) != -error) return 4;
@@ -341,23 +499,81 @@ static int use_without(int error) {
   if (send(fds[1], packet, length, 0) != (ssize_t)length) return 5;
   if (adit_device_read(device, pool, &buffer) != 1 || buffer->length != length) return 6;
   adit_buffer_unref(buffer);
+  struct iovec iov = {packet, length};
+  struct adit_packet out = {.iov = &iov, .iovcnt = 1, .length = length};
+  if (adit_device_write(device, &out) != 0) return 7;
+  if (recv(fds[1], packet, sizeof packet, MSG_DONTWAIT) != (ssize_t)length) return 8;
   adit_device_close(device);
   adit_pool_free(pool);
   return 0;
 }
 
+static void check_in_child(int (*body)(int error), int error) {
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) _exit(body(error));
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    fail_msg("%s: the child ended with %#x", strerror(error), (unsigned)status);
+}
+
 static void test_forbidden(void **state) {
   (void)state;
-  static const int errors[] = {EPERM, ENOSYS};
-  for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) _exit(use_without(errors[i]));
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-      fail_msg("%s: the child ended with %#x", strerror(errors[i]), (unsigned)status);
+  check_in_child(use_without, EPERM);
+  check_in_child(use_without, ENOSYS);
+}
+
+/* Three packets that were kept go out. Returns whether they are right. */
+static bool three_out(const struct world *world) {
+  int error;
+  uint8_t expected[2000], found[2 * SMALL];
+  if (adit_device_flush(world->device, &error) != 0) return false;
+  for (uint32_t k = 0; k < 3; k++) {
+    size_t length = make_packet(expected, k);
+    if (come_out(world, found) != (ssize_t)length || memcmp(expected, found, length) != 0) return false;
   }
+  return come_out(world, found) < 0;
+}
+
+/* Three packets come in. */
+static bool three_in(const struct world *world) {
+  adit_device_expect(world->device, 4);
+  for (uint32_t k = 0; k < 3; k++) {
+    struct adit_buffer *buffer;
+    uint8_t expected[2000];
+    if (adit_device_read(world->device, world->pool, &buffer) != 1) return false;
+    if (memcmp(buffer->data, expected, make_packet(expected, k)) != 0) return false;
+    adit_buffer_unref(buffer);
+  }
+  return true;
+}
+
+/*
+ * In a child: the kernel takes nothing from the ring any more, which shows with a write or, with EBUSY, with a read. All goes
+ * on, one by one, in order and only once, longer than the ring would have room for.
+ */
+static int use_after_refusal(int error) {
+  struct world world;
+  open_world(&world, SOCK_DGRAM, 0, 0);
+  for (unsigned turn = 0; turn < READS; turn++) {
+    for (uint32_t k = 0; k < 3; k++) put(&world, k);
+    for (uint32_t k = 0; k < 3; k++)
+      if (write_numbered(&world, k) != 0) return 1;
+    if (turn == 0 && forbid(SYS_io_uring_enter, error) != 0) return 2;
+    if (error == EBUSY && !three_in(&world)) return 3;
+    if (!three_out(&world)) return 4;
+    if (error != EBUSY && !three_in(&world)) return 5;
+  }
+  adit_device_close(world.device);
+  adit_pool_free(world.pool);
+  return 0;
+}
+
+static void test_refusals_later(void **state) {
+  (void)state;
+  check_in_child(use_after_refusal, EAGAIN);
+  check_in_child(use_after_refusal, EBUSY);
 }
 
 /* The fd of the only ring of this process, or -1. */
@@ -397,6 +613,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_other_devices),
       cmocka_unit_test(test_forbidden),
+      cmocka_unit_test(test_refusals_later),
       cmocka_unit_test(test_same_packets),
       cmocka_unit_test(test_as_many_as_expected),
       cmocka_unit_test(test_more_than_expected),
@@ -406,6 +623,12 @@ int main(void) {
       cmocka_unit_test(test_end),
       cmocka_unit_test(test_no_buffers),
       cmocka_unit_test(test_closed_with_packets),
+      cmocka_unit_test(test_writes_wait),
+      cmocka_unit_test(test_many_writes),
+      cmocka_unit_test(test_writes_in_order),
+      cmocka_unit_test(test_lost_writes),
+      cmocka_unit_test(test_closed_with_writes),
+      cmocka_unit_test(test_both),
       cmocka_unit_test(test_measured),
       cmocka_unit_test(test_restricted),
   };

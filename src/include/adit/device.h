@@ -94,7 +94,7 @@ uint64_t adit_device_pcap_stamp(const struct adit_device *device);
 /** Time stamp that the next writes of a pcap device get, nanoseconds since the epoch. */
 void adit_device_pcap_time(struct adit_device *device, uint64_t stamp_ns);
 
-/** When several packets are read with one system call. */
+/** When several packets are read, or written, with one system call. */
 enum adit_gather {
   ADIT_GATHER_IF_FASTER, /**< where that costs clearly less than one call each, which is measured */
   ADIT_GATHER_ALWAYS,
@@ -102,9 +102,9 @@ enum adit_gather {
 };
 
 /**
- * Let the device read several packets with one system call (io_uring(7)) when several are expected
- * (adit_device_expect). TUN, TAP and attached fds can, on Linux 6.4 and later. With a TUN and small packets that is the larger
- * part of what a read costs on machines on which system calls are dear; docs/PERFORMANCE.md has figures. To be called once,
+ * Let the device read several packets with one system call (io_uring(7)) when several are expected (adit_device_expect),
+ * and write small ones together (adit_device_flush). TUN, TAP and attached fds can, on Linux 6.4 and later. With a TUN and small
+ * packets that is the larger part of what they cost on machines on which system calls are dear; docs/PERFORMANCE.md has figures. To be called once,
  * before the device is in use, and before a filter of system calls that forbids io_uring_setup; io_uring_enter is what it
  * takes later.
  * Returns 1 when it does from now on; 0 when it does not, because `when` says never or because it is not faster here; or
@@ -137,9 +137,18 @@ int adit_device_read(struct adit_device *device, struct adit_pool *pool, struct 
  * Returns 0, -EAGAIN when the kernel's queue is full, -EINVAL for notes that do not fit the packet, for no bytes, too
  * many pieces or a wrong `length`, and for what the kernel does not take as a packet, -EIO when the device is down,
  * -EBADFD when it is gone, -EMSGSIZE above ADIT_PACKET_MAX (with ADIT_OFFLOAD_BIG_TCP: ADIT_PACKET_BIG), or another
- * negative errno. The packet is borrowed until the return.
+ * negative errno. The packet is borrowed until the return. With adit_device_gather a small packet may wait for
+ * adit_device_flush, and 0 does not say yet that the kernel took it.
  */
 int adit_device_write(struct adit_device *device, const struct adit_packet *packet);
+
+/**
+ * Write the packets that adit_device_write has kept, which only a device with adit_device_gather does: small ones, copied,
+ * until there are several of them or a large one follows. So call it before waiting for anything.
+ * Returns how many packets were not written since the last time, and in `*error` why the last of them was not: what
+ * adit_device_write would have said. 0 and 0 with every other device.
+ */
+unsigned adit_device_flush(struct adit_device *device, int *error);
 
 /** The fd to wait on for reading, or -1 (pcap, pair). Borrowed. */
 int adit_device_fd(const struct adit_device *device);

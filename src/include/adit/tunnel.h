@@ -45,7 +45,7 @@ struct adit_tunnel_options {
   uint32_t mtu;       /**< of the device; 0 = 1500 */
   bool no_offload;    /**< without `fds`: one packet of at most the MTU at a time */
   /**
-   * Read several packets with one system call where that is faster (adit_device_gather, io_uring). Not by itself, because it
+   * Read and write several packets with one system call where that is faster (adit_device_gather, io_uring). Not by itself, because it
    * is the process' affair: Android, for one, ends a process that makes a ring.
    */
   bool io_uring;
