@@ -98,6 +98,7 @@ void support_bench_change(struct adit_tunnel_options *options, const struct adit
   if (by->device) options->device = by->device;
   if (by->mtu) options->mtu = by->mtu;
   if (by->no_offload) options->no_offload = by->no_offload;
+  if (by->io_uring) options->io_uring = by->io_uring;
   if (by->udp) options->udp = by->udp;
   if (by->dns) options->dns = by->dns;
   if (by->dns_cache) options->dns_cache = by->dns_cache;

@@ -270,6 +270,7 @@ static const struct {
     {"queues: cannot change", -EBUSY, {.queues = 3}},
     {"mtu: cannot change", -EBUSY, {.mtu = 1400}},
     {"no_offload: cannot change", -EBUSY, {.no_offload = true}},
+    {"io_uring: cannot change", -EBUSY, {.io_uring = true}},
     {"answer: cannot change", -EBUSY, {.answer = &elsewhere, .answers = 1}},
     {"memory_bytes: cannot change", -EBUSY, {.memory_bytes = 1 << 21}},
     {"user: cannot change", -EBUSY, {.user = proxies}},

@@ -162,8 +162,7 @@ static void see(void *user, const struct adit_tunnel_flow *flow) {
   snprintf(seen->name, sizeof seen->name, "%s", flow->name ? flow->name : "none");
 }
 
-static void test_numbers_and_connections(void **state) {
-  (void)state;
+static void relay_and_count(bool io_uring) {
   enum { BYTES = 800000 };
   uint16_t port;
   struct proxy proxy = {.listener = support_listen(&port), .lock = PTHREAD_MUTEX_INITIALIZER};
@@ -179,6 +178,7 @@ static void test_numbers_and_connections(void **state) {
   bench.options.device = "tunnel%d";
   bench.options.upstream = url;
   bench.options.dns = "fake";
+  bench.options.io_uring = io_uring;
   support_bench_start(&bench);
   const char *device = adit_tunnel_device(bench.tunnel);
   assert_string_equal(device, "tunnel0");
@@ -248,6 +248,16 @@ static void test_numbers_and_connections(void **state) {
   close(proxy.listener);
 }
 
+static void test_numbers_and_connections(void **state) {
+  (void)state;
+  relay_and_count(false);
+}
+
+static void test_the_same_with_io_uring(void **state) {
+  (void)state;
+  relay_and_count(true);
+}
+
 /* Many threads ask while connections come and go and the tunnel ends. */
 static void *ask(void *user) {
   struct support_bench *bench = user;
@@ -291,6 +301,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_every_socket_is_protected),
       cmocka_unit_test(test_numbers_and_connections),
+      cmocka_unit_test(test_the_same_with_io_uring),
       cmocka_unit_test(test_questions_from_many_threads),
   };
   int skipped = support_tun_namespace("test_thread_tunnel_relay");
