@@ -11,8 +11,8 @@
 #include <adit/device.h>
 
 /**
- * Do what --io-uring says, or its default, for each of `queues` devices; nothing for a command without that option, or with
- * --fault, whose bad lines take packets one at a time. Before the sandbox, in which no ring can be made.
+ * Do what --io-uring says, or its default, for each of `queues` devices; nothing for a command without that option, or
+ * with --fault, whose bad lines take packets one at a time. Before the sandbox, in which no ring can be made.
  * Returns ADIT_CLI_DONE; or the exit status, with the reason said: only --io-uring=always can fail.
  */
 enum adit_cli_status adit_cli_gather(const struct adit_cli_options *options, struct adit_device *const *queue,

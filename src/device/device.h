@@ -19,8 +19,8 @@ struct adit_device_ops {
    */
   int (*read)(struct adit_device *device, struct adit_buffer *buffer);
   /**
-   * Optional, as the next three: hand out what was read together with an earlier packet, or read several together now. Returns
-   * as adit_device_read, `*buffer` being the caller's with 1 only; or ADIT_DEVICE_ALONE: `read` is to read one.
+   * Optional, as the next three: hand out what was read together with an earlier packet, or read several together now.
+   * Returns as adit_device_read, `*buffer` being the caller's with 1 only; or ADIT_DEVICE_ALONE: `read` is to read one.
    */
   int (*take)(struct adit_device *device, struct adit_pool *pool, struct adit_buffer **buffer);
   /** As adit_device_expect. */

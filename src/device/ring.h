@@ -18,12 +18,14 @@ struct adit_ring_read {
 };
 
 /**
- * Make a ring for the reads of `device`, of which each packet has `head_length` bytes (at most ADIT_FD_HEADER) in front of
- * it. With ADIT_GATHER_IF_FASTER it is measured whether reads cost less this way on this machine, which takes about 0.1 ms.
+ * Make a ring for the reads of `device`, of which each packet has `head_length` bytes (at most ADIT_FD_HEADER) in front
+ * of it. With ADIT_GATHER_IF_FASTER it is measured whether reads cost less this way on this machine, which takes about
+ * 0.25 ms.
  *
- * Returns 1 and `*ring`, owned by the caller, which must go before the device; 0 when they do not; or -ENOSYS (built without
- * liburing, or Linux before 5.10), -EPERM (forbidden by who contains this process, or by kernel.io_uring_disabled),
- * -EOPNOTSUPP (reads of such an fd may wait: TUN before Linux 6.4), -ENOMEM, or what else the kernel said.
+ * Returns 1 and `*ring`, owned by the caller, which must go before the device; 0 when they do not; or -ENOSYS (built
+ * without liburing, or Linux before 5.10), -EPERM (forbidden by who contains this process, or by
+ * kernel.io_uring_disabled), -EOPNOTSUPP (reads of such an fd may wait: TUN before Linux 6.4), -ENOMEM, or what else
+ * the kernel said.
  */
 int adit_ring_new(const struct adit_device *device, size_t head_length, enum adit_gather when, struct adit_ring **ring);
 
@@ -35,14 +37,14 @@ void adit_ring_expect(struct adit_ring *ring, unsigned packets);
 
 /**
  * Take the read that was done first; when there is none, and more than one packet is expected, do as many reads.
- * Returns 1 and `*read`; 0 when a packet is to be read without the ring; -EAGAIN when nothing waits; -ENOBUFS when `pool`
- * has no buffer.
+ * Returns 1 and `*read`; 0 when a packet is to be read without the ring; -EAGAIN when nothing waits; -ENOBUFS when
+ * `pool` has no buffer.
  */
 int adit_ring_take(struct adit_ring *ring, struct adit_pool *pool, struct adit_ring_read *read);
 
 /**
- * Keep a copy of a packet, to be written with others, in order. Returns whether it was: a packet that is not small is the
- * caller's to write at once, and all that was kept has been written.
+ * Keep a copy of a packet, to be written with others, in order. Returns whether it was: a packet that is not small is
+ * the caller's to write at once, and all that was kept has been written.
  */
 bool adit_ring_put(struct adit_ring *ring, const struct iovec *pieces, unsigned count);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * Several reads or writes with one system call: the same packets, in the same order, with the same errors, as with one call
- * each.
+ * Several reads or writes with one system call: the same packets, in the same order, with the same errors, as with one
+ * call each.
  *
  * Sockets stand for the TUN fd where the test has to know what the kernel still holds; a real TUN is in test_tun.c and
  * tests/net/test_io_uring.sh.
@@ -550,8 +550,8 @@ static bool three_in(const struct world *world) {
 }
 
 /*
- * In a child: the kernel takes nothing from the ring any more, which shows with a write or, with EBUSY, with a read. All goes
- * on, one by one, in order and only once, longer than the ring would have room for.
+ * In a child: the kernel takes nothing from the ring any more, which shows with a write or, with EBUSY, with a read.
+ * All goes on, one by one, in order and only once, longer than the ring would have room for.
  */
 static int use_after_refusal(int error) {
   struct world world;

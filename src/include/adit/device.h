@@ -102,22 +102,23 @@ enum adit_gather {
 };
 
 /**
- * Let the device read several packets with one system call (io_uring(7)) when several are expected (adit_device_expect),
- * and write small ones together (adit_device_flush). TUN, TAP and attached fds can, on Linux 6.4 and later. With a TUN and small
- * packets that is the larger part of what they cost on machines on which system calls are dear; docs/PERFORMANCE.md has figures. To be called once,
- * before the device is in use, and before a filter of system calls that forbids io_uring_setup; io_uring_enter is what it
- * takes later.
- * Returns 1 when it does from now on; 0 when it does not, because `when` says never or because it is not faster here; or
- * -EOPNOTSUPP (this kind of device or kernel cannot), -ENOSYS (built without liburing, or Linux before 5.10), -EPERM
- * (forbidden: by what contains the process, or by the sysctl kernel.io_uring_disabled), -ENOMEM, or another negative errno.
- * Without it nothing but speed is lost.
+ * Let the device read several packets with one system call (io_uring(7)) when several are expected
+ * (adit_device_expect), and write small ones together (adit_device_flush). TUN, TAP and attached fds can, on Linux 6.4
+ * and later; sockets only read so. With a TUN and small packets that is the larger part of what they cost on machines
+ * on which system calls are dear; docs/PERFORMANCE.md has figures. To be called once, before the device is in use, and
+ * before a filter of system calls that forbids io_uring_setup; io_uring_enter is what it takes later.
+ * Returns 1 when it does from now on; 0 when it does not, because `when` says never or because it is not faster here;
+ * or -EOPNOTSUPP (this kind of device or kernel cannot), -ENOSYS (built without liburing, or Linux before 5.10), -EPERM
+ * (forbidden: by what contains the process, or by the sysctl kernel.io_uring_disabled), -ENOMEM, or another negative
+ * errno. Without it nothing but speed is lost.
  */
 int adit_device_gather(struct adit_device *device, enum adit_gather when);
 
 /**
- * A burst of reads begins, and that many packets are likely to wait. A hint: with adit_device_gather the next read may take
- * up to as many from the kernel, and those after it hand them out. So read on until there were as many, or -EAGAIN, before
- * waiting for the fd: it knows nothing of packets that were taken from it. Without it every read asks the kernel.
+ * A burst of reads begins, and that many packets are likely to wait. A hint: with adit_device_gather the next read may
+ * take up to as many from the kernel, and those after it hand them out. So read on until there were as many, or
+ * -EAGAIN, before waiting for the fd: it knows nothing of packets that were taken from it. Without it every read asks
+ * the kernel.
  */
 void adit_device_expect(struct adit_device *device, unsigned packets);
 
@@ -143,8 +144,8 @@ int adit_device_read(struct adit_device *device, struct adit_pool *pool, struct 
 int adit_device_write(struct adit_device *device, const struct adit_packet *packet);
 
 /**
- * Write the packets that adit_device_write has kept, which only a device with adit_device_gather does: small ones, copied,
- * until there are several of them or a large one follows. So call it before waiting for anything.
+ * Write the packets that adit_device_write has kept, which only a device with adit_device_gather does: small ones,
+ * copied, until there are several of them or a large one follows. So call it before waiting for anything.
  * Returns how many packets were not written since the last time, and in `*error` why the last of them was not: what
  * adit_device_write would have said. 0 and 0 with every other device.
  */

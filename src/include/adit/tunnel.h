@@ -45,8 +45,8 @@ struct adit_tunnel_options {
   uint32_t mtu;       /**< of the device; 0 = 1500 */
   bool no_offload;    /**< without `fds`: one packet of at most the MTU at a time */
   /**
-   * Read and write several packets with one system call where that is faster (adit_device_gather, io_uring). Not by itself, because it
-   * is the process' affair: Android, for one, ends a process that makes a ring.
+   * Read and write several packets with one system call where that is faster (adit_device_gather, io_uring). Not by
+   * itself, because it is the process' affair: Android, for one, ends a process that makes a ring.
    */
   bool io_uring;
 
@@ -95,14 +95,15 @@ int adit_tunnel_start(const struct adit_tunnel_options *options, struct adit_tun
 
 /**
  * Relay by other options from now on: upstream (its host is looked up anew, which may block as in the start), udp, dns,
- * icmp, interface, mark, connect_ms, idle_ms, max_flows and log_level, all as adit_tunnel_start reads them, so give those
- * again that are to stay. What begins now goes by them. What is there goes on: a connection or UDP session over the
- * upstream that it has, with its time-outs; names of dns "fake" keep their addresses; but where questions are no longer
- * answered here, clients that ask over TCP are closed after their last answer. A host that is the same and cannot be
- * found now keeps its address, and the log says so.
+ * icmp, interface, mark, connect_ms, idle_ms, max_flows and log_level, all as adit_tunnel_start reads them, so give
+ * those again that are to stay. What begins now goes by them. What is there goes on: a connection or UDP session over
+ * the upstream that it has, with its time-outs; names of dns "fake" keep their addresses; but where questions are no
+ * longer answered here, clients that ask over TCP are closed after their last answer. A host that is the same and
+ * cannot be found now keeps its address, and the log says so.
  *
- * The rest (device, fds, queues, mtu, no_offload, io_uring, answer, memory_bytes, the callbacks and their user; dns_cache once dns
- * was "fake") cannot change: zero, or as it was; anything else is refused with -EBUSY. `own_fds` gives nothing away.
+ * The rest (device, fds, queues, mtu, no_offload, io_uring, answer, memory_bytes, the callbacks and their user;
+ * dns_cache once dns was "fake") cannot change: zero, or as it was; anything else is refused with -EBUSY. `own_fds`
+ * gives nothing away.
  *
  * The options are borrowed until the return. From any threads that are not the tunnel's. Returns 0; or a negative errno
  * with a sentence in `reason` as adit_tunnel_start, -ESHUTDOWN when the tunnel has ended: then nothing has changed.
