@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * Packets through an fd: one readv or writev each, without a copy or an allocation. Several that are expected can be
- * read with one system call (device/ring.h).
+ * Packets through an fd: one readv or writev each, without a copy or an allocation. With a ring (device/ring.h) several
+ * that are expected are read with one system call, and small ones, copied, written with one.
  *
  * What stands in front of a packet, in this order (tun_get_user, tun_put_user in the kernel's drivers/net/tun.c):
  *   struct tun_pi          unless IFF_NO_PI: flags, and the EtherType that a written packet needs on TUN
@@ -142,7 +142,8 @@ static int fd_write(struct adit_device *device, const struct adit_packet *packet
   } else {
     count += adit_finish_pieces(packet, checksum, iov + count);
   }
-  if (self->ring != NULL && !self->socket && adit_ring_put(self->ring, iov, count)) return 0;
+  if (self->ring != NULL && !self->socket && adit_ring_put(self->ring, iov, count, self->head_length + packet->length))
+    return 0;
   ssize_t put;
   if (self->socket) {
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};

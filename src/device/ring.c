@@ -111,8 +111,14 @@ static void submit(struct adit_ring *ring, unsigned count) {
 
 /* ---- reads ---- */
 
+/* Go past reads that found nothing. Returns whether there is another one. */
+static bool has_next(struct adit_ring *ring) {
+  while (ring->next < ring->done && ring->read[ring->next].buffer == NULL) ring->next++;
+  return ring->next < ring->done;
+}
+
 void adit_ring_expect(struct adit_ring *ring, unsigned packets) {
-  unsigned waiting = ring->done - ring->next;
+  unsigned waiting = has_next(ring) ? ring->done - ring->next : 0;
   ring->expected = packets > waiting ? packets - waiting : 0;
   ring->dry = false; /* that was when the last burst ended */
 }
@@ -145,12 +151,6 @@ static int fetch(struct adit_ring *ring, struct adit_pool *pool) {
     read->buffer = NULL;
   }
   return 0;
-}
-
-/* Go past reads that found nothing. Returns whether there is another one. */
-static bool has_next(struct adit_ring *ring) {
-  while (ring->next < ring->done && ring->read[ring->next].buffer == NULL) ring->next++;
-  return ring->next < ring->done;
 }
 
 int adit_ring_take(struct adit_ring *ring, struct adit_pool *pool, struct adit_ring_read *read) {
@@ -192,9 +192,7 @@ static void write_out(struct adit_ring *ring) {
   }
 }
 
-bool adit_ring_put(struct adit_ring *ring, const struct iovec *pieces, unsigned count) {
-  size_t length = 0;
-  for (unsigned i = 0; i < count; i++) length += pieces[i].iov_len;
+bool adit_ring_put(struct adit_ring *ring, const struct iovec *pieces, unsigned count, size_t length) {
   if (length > SMALL || ring->writes == WRITES) write_out(ring);
   if (length > SMALL) return false;
   struct one_write *write = &ring->write[ring->writes++];
@@ -341,10 +339,11 @@ int adit_ring_take(struct adit_ring *ring, struct adit_pool *pool, struct adit_r
   return 0;
 }
 
-bool adit_ring_put(struct adit_ring *ring, const struct iovec *pieces, unsigned count) {
+bool adit_ring_put(struct adit_ring *ring, const struct iovec *pieces, unsigned count, size_t length) {
   (void)ring;
   (void)pieces;
   (void)count;
+  (void)length;
   return false;
 }
 

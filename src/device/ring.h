@@ -18,9 +18,8 @@ struct adit_ring_read {
 };
 
 /**
- * Make a ring for the reads of `device`, of which each packet has `head_length` bytes (at most ADIT_FD_HEADER) in front
- * of it. With ADIT_GATHER_IF_FASTER it is measured whether reads cost less this way on this machine, which takes about
- * 0.25 ms.
+ * Make a ring for `device`, whose packets are read with `head_length` bytes (at most ADIT_FD_HEADER) in front of them.
+ * With ADIT_GATHER_IF_FASTER it is measured whether reads cost less this way on this machine, which takes about 0.25 ms.
  *
  * Returns 1 and `*ring`, owned by the caller, which must go before the device; 0 when they do not; or -ENOSYS (built
  * without liburing, or Linux before 5.10), -EPERM (forbidden by who contains this process, or by
@@ -43,10 +42,10 @@ void adit_ring_expect(struct adit_ring *ring, unsigned packets);
 int adit_ring_take(struct adit_ring *ring, struct adit_pool *pool, struct adit_ring_read *read);
 
 /**
- * Keep a copy of a packet, to be written with others, in order. Returns whether it was: a packet that is not small is
- * the caller's to write at once, and all that was kept has been written.
+ * Keep a copy of a packet, whose pieces have `length` bytes together, to be written with others, in order. Returns
+ * whether it was: a packet that is not small is the caller's to write at once, and all that was kept has been written.
  */
-bool adit_ring_put(struct adit_ring *ring, const struct iovec *pieces, unsigned count);
+bool adit_ring_put(struct adit_ring *ring, const struct iovec *pieces, unsigned count, size_t length);
 
 /** As adit_device_flush. */
 unsigned adit_ring_flush(struct adit_ring *ring, int *error);

@@ -61,8 +61,7 @@ static const struct {
     {"fsync", ALL},
     {"fcntl", ALL},
     {"fcntl64", ALL},
-    {"io_uring_enter",
-     ALL}, /* of rings made before: none can be made any more, and what these do was settled (ring.h) */
+    {"io_uring_enter", ALL}, /* of rings made before, which can do no more than the above: device/ring.c */
     {"ftruncate", ALL},
     /* waiting */
     {"poll", ALL},

@@ -12,8 +12,8 @@
  *   5. flush    timers; then `readable` events, ACKs, data and what timers did go out; deferred work, and a flush for it
  *   6. out      packets that the device kept for each other are written
  *   7. reap     release; publish the numbers
- * So a packet costs one read and what it makes the stack send one write each, or their parts of one (adit_device_gather); the
- * wait, the clock and the numbers are paid once a burst.
+ * So a packet costs one read and what it makes the stack send one write each, or their parts of one
+ * (adit_device_gather); the wait, the clock and the numbers are paid once a burst.
  *
  * Time before packets (2 before 4): what a packet makes the stack note (round-trip times, deadlines) is then of this
  * turn and not of the last one, which may be seconds ago.
@@ -301,8 +301,9 @@ static void answer_start(struct adit_worker *worker, int error) {
 }
 
 /*
- * A worker runs for microseconds at a time, and packets wait meanwhile. Where it shares its processor, a short slice has the
- * scheduler let it run sooner when it wakes, for the same share in the long run (Linux 6.12; older kernels ignore it).
+ * A worker runs for microseconds at a time, and packets wait meanwhile. Where it shares its processor, a short slice
+ * has the scheduler let it run sooner when it wakes, for the same share in the long run (Linux 6.12; older kernels
+ * ignore it).
  */
 static void ask_for_short_slices(void) {
   struct { /* struct sched_attr (linux/sched/types.h), which some versions of <sched.h> define as well */

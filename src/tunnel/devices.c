@@ -138,11 +138,14 @@ static int open_device(struct adit_tunnel *tunnel, const struct adit_tunnel_opti
   return 0;
 }
 
-static void gather(struct adit_tunnel *tunnel, struct adit_device *device) {
+/* Where one queue cannot, none can: said once. */
+static void gather(struct adit_tunnel *tunnel) {
+  int result = 0;
+  for (unsigned i = 0; result >= 0 && i < tunnel->devices; i++)
+    result = adit_device_gather(tunnel->device[i], ADIT_GATHER_IF_FASTER);
+  if (result >= 0) return;
   struct adit_log log = adit_tunnel_log(tunnel);
-  int result = adit_device_gather(device, ADIT_GATHER_IF_FASTER);
-  if (result < 0)
-    adit_log_write(&log, ADIT_LOG_NOTICE, 0, "io_uring: %s: one system call for each packet", strerror(-result));
+  adit_log_write(&log, ADIT_LOG_NOTICE, 0, "io_uring: %s: one system call for each packet", strerror(-result));
 }
 
 int adit_tunnel_open(struct adit_tunnel *tunnel, const struct adit_tunnel_options *options, char *reason) {
@@ -156,6 +159,6 @@ int adit_tunnel_open(struct adit_tunnel *tunnel, const struct adit_tunnel_option
     adit_tunnel_close(tunnel);
     return error;
   }
-  for (unsigned i = 0; options->io_uring && i < tunnel->devices; i++) gather(tunnel, tunnel->device[i]);
+  if (options->io_uring) gather(tunnel);
   return 0;
 }

@@ -12,8 +12,8 @@
  *   none     nothing: only the connections are opened, one after the other, and their time is said
  *
  * Prints one JSON object: nanoseconds each, the median of SLICES parts of the run. Under valgrind --tool=callgrind
- * --instr-atstart=no only the measured part is counted, so that the total of its file, divided by COUNT, is instructions
- * each (where valgrind's header was there at build time; `callgrind` in the answer says so).
+ * --instr-atstart=no only the measured part is counted, so that the total of its file, divided by COUNT, is
+ * instructions each (where valgrind's header was there at build time; `callgrind` in the answer says so).
  */
 #include "cost_client.h"
 
@@ -49,8 +49,8 @@ static uint32_t pick(uint32_t bound) {
 }
 
 /*
- * `count` clients at a time, and those of the next time are chosen already: what is known of a client is in the cache when it
- * sends, as a packet is that the kernel hands over. Otherwise waiting for it would count as the stack's.
+ * `count` clients at a time, and those of the next time are chosen already: what is known of a client is in the cache
+ * when it sends, as a packet is that the kernel hands over. Otherwise waiting for it would count as the stack's.
  */
 static void send_some(struct cost_world *world, uint32_t flows, unsigned count) {
   static uint32_t next[BURST];

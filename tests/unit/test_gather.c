@@ -175,8 +175,14 @@ static void test_next_burst(void **state) {
   adit_device_expect(world.device, 4);
   get(&world, 1);
   put(&world, 2);
-  adit_device_expect(world.device, 1);
+  put(&world, 3);
+  adit_device_expect(world.device, 2); /* reads that found nothing are not packets that wait */
   get(&world, 2);
+  assert_false(is_left(&world));
+  get(&world, 3);
+  put(&world, 4);
+  adit_device_expect(world.device, 1);
+  get(&world, 4);
   get_nothing(&world);
   close_world(&world);
 }
