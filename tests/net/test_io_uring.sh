@@ -22,31 +22,13 @@ if os.getuid() != 0 and libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 or libc
 os.execvp(sys.argv[1], sys.argv[1:])
 PYTHON
 
-# crowd.py HOST COUNT: so many datagrams to the echo port, 64 on their way at a time. Prints how many came back right.
-cat >"$WORK/crowd.py" <<'PYTHON'
-import socket, sys
-host, count = sys.argv[1], int(sys.argv[2])
-with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as client:
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    client.settimeout(2)
-    client.connect((host, 7))
-    right = 0
-    for first in range(0, count, 64):
-        sent = [number.to_bytes(4, "big") * (1 + number % 300) for number in range(first, min(first + 64, count))]
-        for data in sent:
-            client.send(data)
-        try:
-            right += sum(client.recv(2000) == data for data in sent)
-        except TimeoutError:
-            break
-print(right)
-PYTHON
-
-# bursts.py HOST PID: ten times 200 datagrams to the echo port while the process stands still, so that all wait for it when
-# it goes on. Prints how many came back right.
-cat >"$WORK/bursts.py" <<'PYTHON'
+# echo.py HOST COUNT TOGETHER [PID]: so many datagrams of all kinds of lengths to the echo port, each time as many before
+# their answers are read. With PID that process stands still meanwhile, so that all wait for it when it goes on. Prints how
+# many came back right.
+cat >"$WORK/echo.py" <<'PYTHON'
 import glob, os, signal, socket, sys, time
-host, pid = sys.argv[1], int(sys.argv[2])
+host, count, together = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+pid = int(sys.argv[4]) if len(sys.argv) > 4 else None
 
 def stands():
     return all(open(path).read().rpartition(")")[2].split()[0] == "T" for path in glob.glob(f"/proc/{pid}/task/*/stat"))
@@ -55,14 +37,16 @@ with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SO
     client.settimeout(5)
     client.connect((host, 7))
     right = 0
-    for turn in range(10):
-        sent = [number.to_bytes(4, "big") + bytes(number % 100) for number in range(200)]
-        os.kill(pid, signal.SIGSTOP)
-        while not stands():
-            time.sleep(0.001)
+    for first in range(0, count, together):
+        sent = [number.to_bytes(4, "big") * (1 + number % 100) for number in range(first, min(first + together, count))]
+        if pid:
+            os.kill(pid, signal.SIGSTOP)
+            while not stands():
+                time.sleep(0.001)
         for data in sent:
             client.send(data)
-        os.kill(pid, signal.SIGCONT)
+        if pid:
+            os.kill(pid, signal.SIGCONT)
         try:
             right += sum(client.recv(2000) == data for data in sent)
         except TimeoutError:
@@ -88,7 +72,7 @@ COUNT=20000
 exchange() {
   local host
   for host in 192.168.3.12 fdad:3::12; do
-    run python3 "$WORK/crowd.py" $host $COUNT
+    run python3 "$WORK/echo.py" $host $COUNT 64
     check_equal "$1: datagrams that came back from $host" "$COUNT" "$OUT$ERR"
   done
   run ping -q -f -c 1000 192.168.3.12
@@ -97,14 +81,14 @@ exchange() {
   check_status 0 "$1: 20 MB there and back ($OUT$ERR)"
 }
 
-# bursts WHAT: 4000 datagrams that wait together, and their answers. READS and WRITES are how many calls they took.
+# bursts WHAT: datagrams of which 100 at a time wait together, and their answers. READS and WRITES are how many calls they took.
 BURSTS=4000
 bursts() {
   local host reads writes
   reads=$(calls_of serve syscr)
   writes=$(calls_of serve syscw)
   for host in 192.168.3.12 fdad:3::12; do
-    run python3 "$WORK/bursts.py" $host "${PID[serve]}"
+    run python3 "$WORK/echo.py" $host $((BURSTS / 2)) 100 "${PID[serve]}"
     check_equal "$1: datagrams of bursts that came back from $host" $((BURSTS / 2)) "$OUT$ERR"
   done
   READS=$(($(calls_of serve syscr) - reads))
