@@ -3,7 +3,7 @@
  *
  * Memory of a stack: free lists by size, counted against the stack's budget.
  *
- * Everything that lwIP and src/stack allocate comes from here. Blocks have one of a few sizes, a quarter apart at most,
+ * Everything that lwIP and src/stack allocate comes from here. Blocks have one of a few sizes, an eighth apart at most,
  * and a header of 16 bytes that remembers it; a freed block goes to the head of its list and is the first to be used again, still warm.
  * Taking and giving back cost a few instructions and no system call.
  *
@@ -13,6 +13,9 @@
  * hold the budget many times, and in a day the chance peaks of all sizes add up.
  *
  * Receive buffers that are held beyond the moment belong to somebody else's pool; they are charged to the budget as well.
+ *
+ * A pcb of lwIP's is asked for with each packet, as what src/stack keeps of the connection is, and memory that is in no cache
+ * answers once for both if they lie side by side. So a pcb may lie in room that is part of another block.
  *
  * Under the address sanitizer every block is the system's, so that it can tell who uses what after it was freed.
  */
@@ -35,27 +38,34 @@
 
 #define KEEP_LEAST ((size_t)4 << 20) /* what some connections at full speed take and give back all the time */
 
+enum { STEP_BITS = 3 };
+_Static_assert(1 << STEP_BITS == ADIT_PORT_STEPS, "steps to a power of two");
+
 struct adit_port_block {
   union {
     struct adit_port_block *next; /* free */
-    size_t bytes;                 /* in use: size of the whole block */
+    size_t bytes;                 /* in use: size of the whole block; 0 = part of another one */
   } u;
   _Alignas(16) unsigned char memory[];
 };
 _Static_assert(sizeof(struct adit_port_block) == 16, "a header of 16 bytes keeps what follows aligned");
+_Static_assert(sizeof(struct adit_port_block) == offsetof(struct adit_port_room, pcb), "a room looks like a block");
 
 /* Index of the free list for blocks of `bytes`, or ADIT_PORT_SIZES when they are not kept. */
 static unsigned list_of(size_t bytes) {
   if (bytes > (size_t)1 << ADIT_PORT_LARGEST) return ADIT_PORT_SIZES;
   if (bytes <= (size_t)1 << ADIT_PORT_SMALLEST) return 0;
   unsigned power = 63 - (unsigned)__builtin_clzll((unsigned long long)bytes - 1);
-  return 4 * (power - ADIT_PORT_SMALLEST) + (unsigned)((bytes - 1) >> (power - 2)) - 3;
+  unsigned step = (unsigned)((bytes - 1) >> (power - STEP_BITS)) - ADIT_PORT_STEPS;
+  return ADIT_PORT_STEPS * (power - ADIT_PORT_SMALLEST) + step + 1;
 }
 
-/* Size of the blocks of that list: 64, 80, 96, 112, 128, 160, 192 ... */
+/* Size of the blocks of that list: 64, 72, 80 ... 128, 144, 160 ... */
 static size_t size_of(unsigned list) {
   if (list == 0) return (size_t)1 << ADIT_PORT_SMALLEST;
-  return (size_t)(5 + (list - 1) % 4) << ((list - 1) / 4 + ADIT_PORT_SMALLEST - 2);
+  unsigned power = (list - 1) / ADIT_PORT_STEPS + ADIT_PORT_SMALLEST;
+  unsigned step = (list - 1) % ADIT_PORT_STEPS;
+  return (size_t)(ADIT_PORT_STEPS + step + 1) << (power - STEP_BITS);
 }
 
 void adit_port_fail_allocations(struct adit_port *port, uint64_t first, uint64_t count) {
@@ -73,9 +83,22 @@ static bool fails(struct adit_port *port) {
   return true;
 }
 
+void adit_port_offer_room(struct adit_port_room *room) {
+  if (KEEP_FREE_BLOCKS) adit_port_current()->room = room;
+}
+
+/* The room that was offered, for the pcb that it is for. */
+static void *take_room(struct adit_port *port) {
+  struct adit_port_block *block = (void *)port->room;
+  port->room = NULL;
+  block->u.bytes = 0;
+  return block->memory;
+}
+
 void *adit_port_malloc(size_t size) {
   struct adit_port *port = adit_port_current();
   if (fails(port)) return NULL;
+  if (port->room && size == sizeof port->room->pcb) return take_room(port);
   if (size > SIZE_MAX / 2) return NULL;
   size_t bytes = size + sizeof(struct adit_port_block);
   unsigned list = list_of(bytes);
@@ -121,6 +144,7 @@ void adit_port_free(void *memory) {
   struct adit_port *port = adit_port_current();
   struct adit_port_block *block = (void *)((char *)memory - offsetof(struct adit_port_block, memory));
   size_t bytes = block->u.bytes;
+  if (bytes == 0) return; /* goes with what it is part of */
   port->memory_bytes -= bytes;
   unsigned list = list_of(bytes);
   if (KEEP_FREE_BLOCKS && list < ADIT_PORT_SIZES) {

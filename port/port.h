@@ -14,10 +14,10 @@
 
 #include "lwip/netif.h"
 #include "lwip/pbuf.h"
+#include "lwip/tcp.h"
 #include "port_values.h"
 
 struct adit_port;
-struct tcp_pcb;
 
 /** What the port has to know of a stack. */
 struct adit_port_options {
@@ -156,6 +156,18 @@ struct adit_port_extra {
   uint16_t path_mss;     /**< of a path that is narrower than the MSS; 0 = is not known to be */
   bool resent;           /**< something had to be sent again */
 };
+
+/** Room for a pcb, in the memory of what it belongs to and what stays at least as long. */
+struct adit_port_room {
+  _Alignas(16) unsigned char header[16]; /**< memory.c's */
+  struct tcp_pcb pcb;
+};
+
+/**
+ * Have the next pcb that lwIP makes lie in `room`, unless called with NULL before. Others get memory of their own, and under
+ * the address sanitizer this one, too. Borrowed as long as the pcb exists.
+ */
+void adit_port_offer_room(struct adit_port_room *room);
 
 /** The pcb is new: `extra` is for it, in memory that stays as long as the pcb. */
 void adit_port_attach(struct tcp_pcb *pcb, struct adit_port_extra *extra);

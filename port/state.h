@@ -10,11 +10,12 @@
 #include "packet/timestamps.h"
 #include "port.h"
 
-/** Memory blocks have 2^6 to 2^17 bytes, in four steps to each power of two; larger ones come from the system each time. */
+/** Memory blocks have 2^6 to 2^17 bytes, in eight steps to each power of two; larger ones come from the system each time. */
 enum {
   ADIT_PORT_SMALLEST = 6,
   ADIT_PORT_LARGEST = 17,
-  ADIT_PORT_SIZES = 4 * (ADIT_PORT_LARGEST - ADIT_PORT_SMALLEST) + 1
+  ADIT_PORT_STEPS = 8,
+  ADIT_PORT_SIZES = ADIT_PORT_STEPS * (ADIT_PORT_LARGEST - ADIT_PORT_SMALLEST) + 1
 };
 
 struct adit_port_block;
@@ -32,6 +33,7 @@ struct adit_port {
   size_t memory_bytes; /**< in use, block headers included */
   uint64_t sound;      /**< allocations that are still to go well before `failing` ones fail (tests) */
   uint64_t failing;
+  struct adit_port_room *room; /**< for the next pcb, see adit_port_offer_room */
   struct adit_port_block *free_blocks[ADIT_PORT_SIZES];
   size_t kept_bytes; /**< in `free_blocks`, headers included */
   unsigned trimmed;  /**< the list from which a block was last given back */

@@ -111,6 +111,8 @@ struct adit_flow {
 
   uint64_t carried_up;   /**< bytes of the client's that came in order; tally.c */
   uint64_t carried_down; /**< bytes that it has acknowledged */
+
+  struct adit_port_room room; /**< for `pcb`; last, so that it need not be cleared */
 };
 
 /* ---- a stack ---------------------------------------------------------------------------------------------------- */
@@ -120,16 +122,20 @@ struct adit_inbound {
   struct adit_buffer *buffer; /**< borrowed */
   uint8_t *ip;                /**< its IP header */
   struct adit_header header;  /**< parsed */
+  uint32_t hash;              /**< TCP: of its flow */
   bool refused;               /**< its sender was told that nobody takes it */
 };
 
-/** A TCP segment whose turn has not come, see segment.c. */
-struct adit_segment {
-  struct adit_inbound in; /**< its buffer held */
-  uint32_t hash;          /**< of its flow */
-};
+/** The end of a segment or datagram that is here, and its sender. */
+static inline adit_endpoint adit_inbound_local(const struct adit_inbound *in) {
+  return (adit_endpoint){in->header.destination, in->header.destination_port};
+}
 
-/** Room for those that wait, a power of two. */
+static inline adit_endpoint adit_inbound_remote(const struct adit_inbound *in) {
+  return (adit_endpoint){in->header.source, in->header.source_port};
+}
+
+/** Room for TCP segments whose turn has not come (segment.c), a power of two. */
 enum { ADIT_AHEAD = 8 };
 
 struct adit_reassembly;
@@ -189,7 +195,7 @@ struct adit_stack {
   struct adit_flow **table; /**< flows by 4-tuple: chains */
   uint32_t table_mask;
   uint32_t table_count;
-  struct adit_segment ahead[ADIT_AHEAD]; /**< ring, the one that came first first */
+  struct adit_inbound ahead[ADIT_AHEAD]; /**< ring, the one that came first first; their buffers held */
   uint32_t ahead_first;                  /**< number of its first one */
   uint32_t ahead_end;                    /**< number behind its last one */
   struct adit_flow *touched;             /**< flows for which the next flush has something to do, in order */
@@ -245,6 +251,9 @@ void adit_input_meet_sender(const struct adit_stack *stack, const struct adit_in
 
 /* segment.c */
 
+/** A TCP segment came, and is yet to be checked: where its flow is in the table is asked of memory meanwhile. */
+void adit_segment_announce(const struct adit_stack *stack, struct adit_inbound *in);
+
 /** A TCP segment came, checked. It reaches its flow with one of the next ones, or with the flush. */
 void adit_segment_input(struct adit_stack *stack, struct adit_inbound *in);
 
@@ -295,7 +304,7 @@ static inline bool adit_inbound_timestamps(const uint8_t *ip, const struct adit_
 }
 
 /** A SYN came for `flow`, or for none when NULL. */
-void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct adit_flow *flow, uint32_t hash);
+void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct adit_flow *flow);
 
 /** A RST came for a parked flow. */
 void adit_syn_reset(struct adit_flow *flow, const struct adit_inbound *in);
@@ -310,7 +319,7 @@ void adit_syn_expire(struct adit_stack *stack);
  * A SYN that was answered before is made again: ask its owner anew, and have lwIP answer with the initial sequence number
  * `ours`. Returns the flow, which has its pcb, or NULL when it was not accepted at once.
  */
-struct adit_flow *adit_syn_again(struct adit_stack *stack, struct adit_inbound *in, uint32_t hash, uint32_t ours);
+struct adit_flow *adit_syn_again(struct adit_stack *stack, struct adit_inbound *in, uint32_t ours);
 
 /* syn_cache.c */
 
@@ -322,7 +331,7 @@ void adit_syn_cache_void(struct adit_stack *stack, const adit_endpoint *local, c
                          uint32_t hash);
 
 /** A segment came that is no flow's. Returns the flow whose handshake it ends, and which is to have it, or NULL. */
-struct adit_flow *adit_syn_cache_input(struct adit_stack *stack, const struct adit_inbound *in, uint32_t hash);
+struct adit_flow *adit_syn_cache_input(struct adit_stack *stack, const struct adit_inbound *in);
 
 void adit_syn_cache_expire(struct adit_stack *stack);
 void adit_syn_cache_free(struct adit_stack *stack);
@@ -432,7 +441,7 @@ void adit_idle_sweep(struct adit_stack *stack);
 void adit_wait_begin(struct adit_flow *flow);
 
 /** A segment came that is no flow's. Returns whether it was for a connection in TIME-WAIT, and has been dealt with. */
-bool adit_wait_input(struct adit_stack *stack, const struct adit_inbound *in, uint32_t hash);
+bool adit_wait_input(struct adit_stack *stack, const struct adit_inbound *in);
 
 void adit_wait_expire(struct adit_stack *stack);
 void adit_wait_free(struct adit_stack *stack);

@@ -31,8 +31,8 @@ void adit_datagram_input(struct adit_stack *stack, struct adit_inbound *in) {
   }
   struct iovec iov;
   struct adit_datagram datagram = {
-      .local = {header->destination, header->destination_port},
-      .remote = {header->source, header->source_port},
+      .local = adit_inbound_local(in),
+      .remote = adit_inbound_remote(in),
       .iov = &iov,
       .ttl = header->ttl,
   };

@@ -12,14 +12,19 @@
  * middle of something with a flow finds it whole. So each of the two, when it goes, touches the flow and leaves the rest
  * to the flush. A flow that lwIP is done with, but whose owner has not read everything, is on the stack's list `gone`: its
  * tuple is free, and the end of the stack still finds it.
+ *
+ * So a flow outlives its pcb, which lies in it (`room`): both are needed for each packet, and memory answers once.
  */
 #include <errno.h>
+#include <stddef.h>
+#include <string.h>
 
 #include "stack/core.h"
 
 struct adit_flow *adit_flow_new(struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote) {
-  struct adit_flow *flow = adit_port_calloc(1, sizeof *flow);
+  struct adit_flow *flow = adit_port_malloc(sizeof *flow);
   if (!flow) return NULL;
+  memset(flow, 0, offsetof(struct adit_flow, room));
   flow->stack = stack;
   flow->local = *local;
   flow->remote = *remote;
@@ -28,6 +33,7 @@ struct adit_flow *adit_flow_new(struct adit_stack *stack, const adit_endpoint *l
 }
 
 void adit_flow_free(struct adit_flow *flow) {
+  LWIP_ASSERT("the pcb has no room any more", !flow->pcb);
   adit_delay_end(flow);
   adit_flow_unlink(flow);
   adit_flow_discard(flow);

@@ -82,6 +82,7 @@ static void input_ip(struct adit_stack *stack, struct adit_buffer *buffer, uint8
   struct adit_header *header = &in.header;
   enum adit_drop why;
   if (!adit_header_parse(ip, length, header, &why)) goto drop;
+  if (header->protocol == IPPROTO_TCP && !header->fragment) adit_segment_announce(stack, &in);
   why = ADIT_DROP_OFFLOAD;
   if (!adit_header_offload_fits(header, &buffer->offload)) goto drop;
   if (!adit_header_verify(ip, header, buffer->offload.checksum != ADIT_CHECKSUM_NONE, &why)) goto drop;

@@ -8,9 +8,9 @@
  * takes a step: what a step reads, the one before has asked for, and it has come meanwhile. Steps only ask; when its turn has
  * come, a segment looks its flow up as if there had been none. Segments keep their order.
  *
- *   first   asks for its chain of the flow table
- *   second  for the flow that comes first there
- *   third   for that flow's pcb; when it is another's, for the next flow
+ *   announced  asks for its chain of the flow table
+ *   first      for the flow that comes first there, and the pcb in it
+ *   second     when that is another's, for the next one
  *
  * A segment goes in without a copy, but for one case: a small one that is out of order. lwIP would keep it, and with it a
  * buffer of 64 KiB.
@@ -20,9 +20,9 @@
 #include "stack/core.h"
 
 enum {
-  STEPS = 3,
+  STEPS = 2,
   APART = 2,
-  WAIT = STEPS * APART,
+  WAIT = (STEPS + 1) * APART,
   FEW = 1024,   /* flows that a cache has room for */
   LINE = 64,    /* bytes of a cache line */
   SMALL = 2048, /* bytes: a segment for which a copy is cheaper than a buffer */
@@ -62,24 +62,24 @@ static void fetch(const void *object, size_t bytes) {
 }
 
 /* Its turn. */
-static void deliver(struct adit_stack *stack, struct adit_inbound *in, uint32_t hash) {
+static void deliver(struct adit_stack *stack, struct adit_inbound *in) {
   const struct adit_header *header = &in->header;
-  adit_endpoint local = {header->destination, header->destination_port};
-  adit_endpoint remote = {header->source, header->source_port};
-  struct adit_flow *flow = adit_table_find(stack, &local, &remote, hash);
+  adit_endpoint local = adit_inbound_local(in);
+  adit_endpoint remote = adit_inbound_remote(in);
+  struct adit_flow *flow = adit_table_find(stack, &local, &remote, in->hash);
 
   const uint8_t flags = header->tcp_flags & (ADIT_TCP_SYN | ADIT_TCP_ACK | ADIT_TCP_RST | ADIT_TCP_FIN);
   if (!flow) adit_input_meet_sender(stack, in);
-  if (!flow && adit_wait_input(stack, in, hash)) return;
+  if (!flow && adit_wait_input(stack, in)) return;
   if (flags == ADIT_TCP_SYN && (!flow || !flow->pcb)) {
-    adit_syn_input(stack, in, flow, hash);
+    adit_syn_input(stack, in, flow);
     return;
   }
   if (flow && flow->syn && (flags & ADIT_TCP_RST)) { /* parked, or accepted a moment ago */
     adit_syn_reset(flow, in);
     return;
   }
-  if (!flow) flow = adit_syn_cache_input(stack, in, hash);
+  if (!flow) flow = adit_syn_cache_input(stack, in);
   if (!flow || !flow->pcb) {
     stray(stack, header);
     return;
@@ -102,26 +102,22 @@ static void deliver(struct adit_stack *stack, struct adit_inbound *in, uint32_t 
 
 /* ---- the segments that wait ---- */
 
-static struct adit_segment *place(struct adit_stack *stack, uint32_t number) {
+static struct adit_inbound *place(struct adit_stack *stack, uint32_t number) {
   return &stack->ahead[number % ADIT_AHEAD];
 }
 
-/* It only asks for memory. */
-static void take_step(const struct adit_stack *stack, const struct adit_segment *segment, unsigned number) {
-  struct adit_flow **chain = adit_table_chain(stack, segment->hash);
-  if (number == 0) {
-    fetch(chain, sizeof *chain);
-    return;
-  }
-  const struct adit_flow *flow = *chain;
-  if (!flow) return;
-  if (number == 1) {
-    fetch(flow, sizeof *flow);
-  } else if (flow->hash == segment->hash) {
-    if (flow->pcb) fetch(flow->pcb, sizeof *flow->pcb);
-  } else if (flow->next_in_table) {
-    fetch(flow->next_in_table, sizeof *flow);
-  }
+void adit_segment_announce(const struct adit_stack *stack, struct adit_inbound *in) {
+  adit_endpoint local = adit_inbound_local(in);
+  adit_endpoint remote = adit_inbound_remote(in);
+  in->hash = adit_table_hash(stack, &local, &remote);
+  if (stack->table_count >= FEW) fetch(adit_table_chain(stack, in->hash), sizeof(struct adit_flow *));
+}
+
+/* The step of that number, from 1 on. */
+static void take_step(const struct adit_stack *stack, const struct adit_inbound *in, unsigned number) {
+  const struct adit_flow *flow = *adit_table_chain(stack, in->hash);
+  if (flow && number > 1) flow = flow->hash == in->hash ? NULL : flow->next_in_table;
+  if (flow) fetch(flow, sizeof *flow);
 }
 
 /* How many have come since. */
@@ -131,7 +127,7 @@ static uint32_t waited(const struct adit_stack *stack, uint32_t number) {
 
 /* One more has come. */
 static void move_up(struct adit_stack *stack) {
-  for (uint32_t number = stack->ahead_first; number != stack->ahead_end; number++) {
+  for (uint32_t number = stack->ahead_first; waited(stack, number) > 0; number++) {
     uint32_t others = waited(stack, number);
     if (others % APART == 0) take_step(stack, place(stack, number), others / APART);
   }
@@ -139,29 +135,25 @@ static void move_up(struct adit_stack *stack) {
 
 /* None will come: the steps that are left. */
 static void catch_up(struct adit_stack *stack) {
-  for (unsigned step = 1; step < STEPS; step++)
+  for (unsigned step = 1; step <= STEPS; step++)
     for (uint32_t number = stack->ahead_first; number != stack->ahead_end; number++)
       if (waited(stack, number) < step * APART) take_step(stack, place(stack, number), step);
 }
 
 static void deliver_first(struct adit_stack *stack) {
-  struct adit_segment *segment = place(stack, stack->ahead_first++);
-  deliver(stack, &segment->in, segment->hash);
-  adit_buffer_unref(segment->in.buffer);
+  struct adit_inbound *in = place(stack, stack->ahead_first++);
+  deliver(stack, in);
+  adit_buffer_unref(in->buffer);
 }
 
 void adit_segment_input(struct adit_stack *stack, struct adit_inbound *in) {
-  const struct adit_header *header = &in->header;
-  adit_endpoint local = {header->destination, header->destination_port};
-  adit_endpoint remote = {header->source, header->source_port};
-  uint32_t hash = adit_table_hash(stack, &local, &remote);
   uint32_t waiting = stack->ahead_end - stack->ahead_first;
   if (waiting == 0 && stack->table_count < FEW) {
-    deliver(stack, in, hash);
+    deliver(stack, in);
     return;
   }
   if (waiting == WAIT) deliver_first(stack);
-  *place(stack, stack->ahead_end++) = (struct adit_segment){*in, hash};
+  *place(stack, stack->ahead_end++) = *in;
   adit_buffer_ref(in->buffer);
   move_up(stack);
 }
@@ -173,5 +165,5 @@ void adit_segment_flush(struct adit_stack *stack) {
 }
 
 void adit_segment_discard(struct adit_stack *stack) {
-  while (stack->ahead_first != stack->ahead_end) adit_buffer_unref(place(stack, stack->ahead_first++)->in.buffer);
+  while (stack->ahead_first != stack->ahead_end) adit_buffer_unref(place(stack, stack->ahead_first++)->buffer);
 }

@@ -61,7 +61,7 @@ static void repeated(struct adit_flow *flow, const struct adit_inbound *in) {
   if (flow->list) adit_flow_link(&flow->stack->parked, flow); /* unless it has been answered */
 }
 
-void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct adit_flow *flow, uint32_t hash) {
+void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct adit_flow *flow) {
   const struct adit_header *header = &in->header;
   if (flow && flow->state == ADIT_FLOW_PARKED) {
     repeated(flow, in);
@@ -81,20 +81,20 @@ void adit_syn_input(struct adit_stack *stack, struct adit_inbound *in, struct ad
     adit_stack_drop(stack, ADIT_DROP_PARKED);
     unpark(stack->parked.first, -ENOBUFS);
   }
-  adit_endpoint local = {header->destination, header->destination_port};
-  adit_endpoint remote = {header->source, header->source_port};
+  adit_endpoint local = adit_inbound_local(in);
+  adit_endpoint remote = adit_inbound_remote(in);
   flow = adit_flow_new(stack, &local, &remote);
   if (!flow || !keep_syn(flow, in)) {
     if (flow) adit_flow_free(flow);
     adit_stack_drop(stack, ADIT_DROP_MEMORY);
     return;
   }
-  flow->hash = hash;
+  flow->hash = in->hash;
   adit_table_add(stack, flow);
   adit_flow_link(&stack->parked, flow);
   adit_timer_need_second(stack);
   stack->stats.flows_parked++;
-  adit_syn_cache_void(stack, &local, &remote, hash);
+  adit_syn_cache_void(stack, &local, &remote, in->hash);
   stack->events->syn(stack->user, flow);
   if (flow->pending & ADIT_PENDING_ACCEPT) flow->marks |= ADIT_MARK_PROMPT;
 }
@@ -133,10 +133,12 @@ static void give_to_lwip(struct adit_flow *flow) {
   ((uint8_t *)pbuf->payload)[flow->syn_length] = 0;
   pbuf->len = pbuf->tot_len = flow->syn_length;
   stack->accepting = flow;
+  adit_port_offer_room(&flow->room);
   listener->local_port = flow->local.port;
   adit_port_wear(flow->local.ip.version, flow->local.ip.bytes);
   adit_port_input_segment(pbuf, NULL);
   listener->local_port = 0;
+  adit_port_offer_room(NULL);
   stack->accepting = NULL;
   if (!flow->pcb) {
     unpark(flow, -ENOBUFS);
@@ -151,17 +153,17 @@ static void give_to_lwip(struct adit_flow *flow) {
   adit_flow_touch(flow); /* its owner may have written, or closed, meanwhile */
 }
 
-struct adit_flow *adit_syn_again(struct adit_stack *stack, struct adit_inbound *in, uint32_t hash, uint32_t ours) {
-  adit_syn_input(stack, in, NULL, hash);
-  adit_endpoint local = {in->header.destination, in->header.destination_port};
-  adit_endpoint remote = {in->header.source, in->header.source_port};
-  struct adit_flow *flow = adit_table_find(stack, &local, &remote, hash);
+struct adit_flow *adit_syn_again(struct adit_stack *stack, struct adit_inbound *in, uint32_t ours) {
+  adit_syn_input(stack, in, NULL);
+  adit_endpoint local = adit_inbound_local(in);
+  adit_endpoint remote = adit_inbound_remote(in);
+  struct adit_flow *flow = adit_table_find(stack, &local, &remote, in->hash);
   if (!flow || !(flow->pending & ADIT_PENDING_ACCEPT)) return NULL;
   flow->pending &= (uint16_t)~ADIT_PENDING_ACCEPT;
   adit_port_next_isn(&ours);
   give_to_lwip(flow);
   adit_port_next_isn(NULL);
-  return adit_table_find(stack, &local, &remote, hash); /* gone, if there was no memory */
+  return adit_table_find(stack, &local, &remote, in->hash); /* gone, if there was no memory */
 }
 
 static void refuse(struct adit_flow *flow) {

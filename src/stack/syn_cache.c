@@ -167,14 +167,14 @@ static size_t make_syn(const struct record *record, struct adit_timestamps stamp
   return length;
 }
 
-struct adit_flow *adit_syn_cache_input(struct adit_stack *stack, const struct adit_inbound *in, uint32_t hash) {
+struct adit_flow *adit_syn_cache_input(struct adit_stack *stack, const struct adit_inbound *in) {
   struct adit_syn_cache *cache = stack->syn_cache;
   const struct adit_header *header = &in->header;
   if (!cache || (header->tcp_flags & (ADIT_TCP_ACK | ADIT_TCP_SYN | ADIT_TCP_RST)) != ADIT_TCP_ACK) return NULL;
   if (adit_port_now() - cache->last_ns > LIFETIME) return NULL;
-  adit_endpoint local = {header->destination, header->destination_port};
-  adit_endpoint remote = {header->source, header->source_port};
-  uint32_t *link = link_to(cache, hash, &local, &remote);
+  adit_endpoint local = adit_inbound_local(in);
+  adit_endpoint remote = adit_inbound_remote(in);
+  uint32_t *link = link_to(cache, in->hash, &local, &remote);
   if (*link == NONE) return NULL;
   struct record record = cache->records[*link];
   if (header->tcp_acknowledgment != record.ours + 1 || header->tcp_sequence != record.theirs + 1) return NULL;
@@ -183,11 +183,11 @@ struct adit_flow *adit_syn_cache_input(struct adit_stack *stack, const struct ad
   forget(cache, link);
 
   uint8_t packet[IP6_HEADER + TCP_HEADER + OPTION_ROOM];
-  struct adit_inbound syn = {.buffer = in->buffer, .ip = packet};
+  struct adit_inbound syn = {.buffer = in->buffer, .ip = packet, .hash = in->hash};
   enum adit_drop why;
   size_t length = make_syn(&record, (struct adit_timestamps){.value = seen.value}, header->ttl, packet);
   if (!adit_header_parse(packet, length, &syn.header, &why)) return NULL; /* it was made here */
-  return adit_syn_again(stack, &syn, hash, record.ours);
+  return adit_syn_again(stack, &syn, record.ours);
 }
 
 void adit_syn_cache_expire(struct adit_stack *stack) {

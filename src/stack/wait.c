@@ -127,11 +127,11 @@ static void acknowledge(struct adit_stack *stack, const struct adit_wait *wait) 
                       wait->stamped ? &stamps : NULL);
 }
 
-bool adit_wait_input(struct adit_stack *stack, const struct adit_inbound *in, uint32_t hash) {
+bool adit_wait_input(struct adit_stack *stack, const struct adit_inbound *in) {
   const struct adit_header *header = &in->header;
-  adit_endpoint local = {header->destination, header->destination_port};
-  adit_endpoint remote = {header->source, header->source_port};
-  struct adit_wait *wait = find(stack, &local, &remote, hash);
+  adit_endpoint local = adit_inbound_local(in);
+  adit_endpoint remote = adit_inbound_remote(in);
+  struct adit_wait *wait = find(stack, &local, &remote, in->hash);
   if (!wait) return false;
   uint8_t flags = header->tcp_flags;
   if (flags & ADIT_TCP_RST) return true;
