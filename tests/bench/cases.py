@@ -30,9 +30,9 @@ class Case:
     base: str = "veth"  # what ratios are of
 
 
-def plain(mtu):
+def bare(mtu):
     """What a relay costs without a device; the client's side has no MTU, so once is enough."""
-    return ("plain",) if mtu == 1500 else ()
+    return ("plain", "splice") if mtu == 1500 else ()
 
 
 def tcp_cases():
@@ -44,7 +44,7 @@ def tcp_cases():
                     yield Case(
                         "tcp-v%d-%d-%s-%d" % (family, mtu, way, streams),
                         "IPv%d, MTU %d, %d stream%s %s" % (family, mtu, streams, "s" * (streams > 1), way),
-                        "TCP", "Gbit/s", "gbit_per_s", ("veth", *plain(mtu), "serve", "direct", "socks", PEERS),
+                        "TCP", "Gbit/s", "gbit_per_s", ("veth", *bare(mtu), "serve", "direct", "socks", PEERS),
                         (command, "TARGET", "SECONDS", streams), family, mtu,
                         short=streams == 1 and mtu == 1500 and family == 4 and way != "both",
                     )  # fmt: skip

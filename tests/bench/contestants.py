@@ -48,6 +48,7 @@ OURS = [
     Contestant("socks", "adit proxy, through the SOCKS5 server", ADIT % "proxy" + " --upstream socks5://{socks_host}:{socks_port}"),
     Contestant("serve2", "adit serve with 2 queues", ADIT % "serve" + " --queues 2", (STACK4, STACK6)),
     Contestant("plain", "a relay between kernel sockets, without a device", "exec {plain} {v4} {v6}", ("127.0.0.1", "::1")),
+    Contestant("splice", "the same, but that it copies nothing", "exec {plain} --splice {v4} {v6}", ("127.0.0.1", "::1")),
     Contestant("direct2", "adit proxy, direct, with 2 queues", ADIT % "proxy" + " --upstream direct:// --queues 2"),
 ]
 

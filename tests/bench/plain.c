@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The adit authors
  *
- * adit_plain FAR4 FAR6: a relay between kernel sockets, and nothing else.
+ * adit_plain [--splice] FAR4 FAR6: a relay between kernel sockets, and nothing else.
  *
  * What comes to a port of loopback goes to the same port of the far end, received into a buffer and sent from it: the least
  * that a relay in user space can do while it sees the bytes. Like adit it copies each byte twice and is one thread; unlike
  * adit it has the kernel's TCP towards the client as well. What adit does not reach of the baseline, and this does not either,
  * is the price of a relay and not of adit.
  *
+ * With --splice the kernel moves the bytes through a pipe. The relay sees none of them and copies nothing: what it does not
+ * reach no relay does that is a process of its own on the same processors.
+ *
  * Both sockets are in one edge-triggered epoll set, and each event moves both directions as far as they go. A session is freed
  * when the turn is over, since the other socket's event may be in it, too.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -30,12 +34,20 @@ enum {
   EVENTS = 256,
   BACKLOG = 4096,
   BUFFER = 512 * 1024,
-  ROUNDS = 8 /* buffers of one direction before others have their turn */
+  PIPE = 1024 * 1024, /* twice that: it holds pages, and not all of them are full */
+  ROUNDS = 8          /* stores of one direction before others have their turn */
+};
+
+/** Where bytes are on their way. */
+struct store {
+  struct store *next; /* among those that nobody uses */
+  int pipe[2];        /* with --splice */
+  char buffer[];      /* without */
 };
 
 /** Bytes on their way from one socket to the other. */
 struct direction {
-  char *buffer; /* NULL while there are none */
+  struct store *store; /* NULL while there are none */
   size_t begin;
   size_t end;
   bool ended;  /* the sender's side */
@@ -63,7 +75,8 @@ static struct in6_addr far6;
 static int epoll;
 static struct session *over;
 static struct session *waiting;
-static char *spare; /* a buffer that nobody uses */
+static struct store *spare;
+static bool splices;
 
 _Noreturn static void die(const char *what) {
   fprintf(stderr, "adit_plain: %s: %s\n", what, strerror(errno));
@@ -77,42 +90,66 @@ static void watch(int fd, uint32_t events, void *data) {
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
 
-static void take_buffer(struct direction *direction) {
-  direction->buffer = spare ? spare : malloc(BUFFER);
-  if (!direction->buffer) die("memory");
-  spare = NULL;
+static struct store *take_store(void) {
+  struct store *store = spare;
+  if (store) {
+    spare = store->next;
+    return store;
+  }
+  store = malloc(sizeof *store + (splices ? 0 : BUFFER));
+  if (!store) die("memory");
+  if (splices && (pipe2(store->pipe, O_NONBLOCK | O_CLOEXEC) != 0 || fcntl(store->pipe[0], F_SETPIPE_SZ, PIPE) < 0))
+    die("pipe");
+  return store;
 }
 
-static void give_buffer(struct direction *direction) {
-  if (spare)
-    free(direction->buffer);
-  else
-    spare = direction->buffer;
-  direction->buffer = NULL;
+static void give_store(struct direction *direction) {
+  direction->store->next = spare;
+  spare = direction->store;
+  direction->store = NULL;
+}
+
+/* With bytes in it that nobody wants. */
+static void drop_store(struct direction *direction) {
+  if (splices) {
+    close(direction->store->pipe[0]);
+    close(direction->store->pipe[1]);
+  }
+  free(direction->store);
+  direction->store = NULL;
+}
+
+static ssize_t fill(struct store *store, int from) {
+  if (!splices) return recv(from, store->buffer, BUFFER, MSG_DONTWAIT);
+  return splice(from, NULL, store->pipe[1], NULL, BUFFER, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+static ssize_t drain(struct store *store, size_t begin, size_t bytes, int to) {
+  if (!splices) return send(to, store->buffer + begin, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return splice(store->pipe[0], NULL, to, NULL, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 }
 
 static bool is_for_later(int error) {
   return error == EAGAIN || error == EINTR;
 }
 
-/* One buffer from `from` to `to`. Returns whether there may be more at once; `*failed` when the session is over. */
+/* What one store holds, from `from` to `to`. Returns whether there may be more at once; `*failed` when the session is over. */
 static bool move(struct direction *direction, int from, int to, bool *failed) {
-  if (!direction->buffer && !direction->ended) {
-    take_buffer(direction);
-    ssize_t got = recv(from, direction->buffer, BUFFER, MSG_DONTWAIT);
+  if (!direction->store && !direction->ended) {
+    direction->store = take_store();
+    ssize_t got = fill(direction->store, from);
     direction->begin = 0;
     direction->end = got > 0 ? (size_t)got : 0;
     direction->ended = got == 0;
     if (got < 0) *failed = !is_for_later(errno);
-    if (got <= 0) give_buffer(direction);
+    if (got <= 0) give_store(direction);
   }
-  if (direction->buffer) {
-    size_t left = direction->end - direction->begin;
-    ssize_t sent = send(to, direction->buffer + direction->begin, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (direction->store) {
+    ssize_t sent = drain(direction->store, direction->begin, direction->end - direction->begin, to);
     if (sent < 0) *failed = !is_for_later(errno);
     if (sent > 0) direction->begin += (size_t)sent;
     if (direction->begin < direction->end) return false;
-    give_buffer(direction);
+    give_store(direction);
     return true;
   }
   if (direction->ended && !direction->passed) {
@@ -130,7 +167,7 @@ static void end_session(struct session *session) {
   close(session->fd[0]);
   close(session->fd[1]);
   for (int i = 0; i < 2; i++)
-    if (session->direction[i].buffer) give_buffer(&session->direction[i]);
+    if (session->direction[i].store) drop_store(&session->direction[i]);
   if (session->waiting) return; /* freed when its turn comes */
   session->next = over;
   over = session;
@@ -219,8 +256,10 @@ static void take_turns(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 3 || inet_pton(AF_INET, argv[1], &far4) != 1 || inet_pton(AF_INET6, argv[2], &far6) != 1) {
-    fputs("usage: adit_plain FAR4 FAR6\n", stderr);
+  splices = argc > 1 && strcmp(argv[1], "--splice") == 0;
+  char **far = argv + 1 + splices;
+  if (argc != 3 + splices || inet_pton(AF_INET, far[0], &far4) != 1 || inet_pton(AF_INET6, far[1], &far6) != 1) {
+    fputs("usage: adit_plain [--splice] FAR4 FAR6\n", stderr);
     return 2;
   }
   struct rlimit limit;
