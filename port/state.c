@@ -58,12 +58,13 @@ void adit_port_set_now(struct adit_port *port, uint64_t now_ns) {
 }
 
 uint64_t adit_port_hash(const struct adit_port *port, uint8_t domain, const void *data, size_t length) {
-  uint8_t key[crypto_shorthash_KEYBYTES];
+  uint64_t key[2]; /* whole words, as they will be read */
   uint64_t hash;
+  _Static_assert(sizeof key == crypto_shorthash_KEYBYTES, "of 128 bits");
   _Static_assert(sizeof hash == crypto_shorthash_BYTES, "SipHash-2-4 gives 64 bits");
   memcpy(key, port->options.secret, sizeof key);
   key[0] ^= domain;
-  crypto_shorthash((unsigned char *)&hash, data, length, key);
+  crypto_shorthash((unsigned char *)&hash, data, length, (const unsigned char *)key);
   return hash;
 }
 

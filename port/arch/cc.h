@@ -16,6 +16,13 @@
 uint32_t adit_port_random(void);
 #define LWIP_RAND() adit_port_random()
 
+/* ---- byte order: an instruction, where lwIP has a function; htons and the like are the system's ---- */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define lwip_htons(value) __builtin_bswap16(value)
+#define lwip_htonl(value) __builtin_bswap32(value)
+#endif
+#define LWIP_DONT_PROVIDE_BYTEORDER_FUNCTIONS
+
 /* ---- messages ---- */
 void adit_port_fail(const char *what, const char *file, int line) __attribute__((noreturn, cold));
 #define LWIP_PLATFORM_DIAG(x)

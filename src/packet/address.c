@@ -20,7 +20,9 @@ static_assert(ADIT_ADDRESS_TEXT >= INET6_ADDRSTRLEN + sizeof "[]:65535" - 1, "ro
 adit_ip adit_ip_from_bytes(unsigned version, const void *bytes) {
   adit_ip ip = {.version = 0};
   if (version == 4) {
-    memcpy(ip.bytes, bytes, 4);
+    uint32_t words[4] = {0}; /* written as one, since it is read as one at once */
+    memcpy(words, bytes, 4);
+    memcpy(ip.bytes, words, sizeof ip.bytes);
     ip.version = 4;
   } else if (version == 6) {
     memcpy(ip.bytes, bytes, 16);

@@ -21,6 +21,12 @@ static uint64_t load(const uint8_t *at) {
   return word;
 }
 
+static uint32_t load32(const uint8_t *at) {
+  uint32_t word;
+  memcpy(&word, at, sizeof word);
+  return word;
+}
+
 /* One's complement addition: the carry out of the top comes back in at the bottom, and cannot carry a second time. */
 static uint64_t add(uint64_t sum, uint64_t word) {
   uint64_t total;
@@ -85,8 +91,8 @@ uint64_t adit_checksum_iov(uint64_t sum, const struct iovec *iov, unsigned iovcn
 
 uint64_t adit_checksum_pseudo(const uint8_t *ip, uint8_t protocol, uint32_t transport_length) {
   uint64_t sum = add(htonl(protocol), htonl(transport_length));
-  if (ip[0] >> 4 == 4) {
-    return add(sum, load(ip + 12));
+  if (ip[0] >> 4 == 4) { /* two loads, since they may have been written as two a moment ago */
+    return sum + load32(ip + 12) + load32(ip + 16);
   }
   sum = add(add(sum, load(ip + 8)), load(ip + 16));
   return add(add(sum, load(ip + 24)), load(ip + 32));

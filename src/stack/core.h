@@ -7,6 +7,7 @@
 #define ADIT_STACK_CORE_H
 
 #include <adit/stack.h>
+#include <string.h>
 
 #include "lwip/pbuf.h"
 #include "lwip/tcp.h"
@@ -135,8 +136,8 @@ static inline adit_endpoint adit_inbound_remote(const struct adit_inbound *in) {
   return (adit_endpoint){in->header.source, in->header.source_port};
 }
 
-/** Room for TCP segments whose turn has not come (segment.c), a power of two. */
-enum { ADIT_AHEAD = 8 };
+/** How many TCP segments wait for each other (segment.c). */
+enum { ADIT_AHEAD = 16 };
 
 struct adit_reassembly;
 struct adit_syn_cache;
@@ -195,18 +196,15 @@ struct adit_stack {
   struct adit_flow **table; /**< flows by 4-tuple: chains */
   uint32_t table_mask;
   uint32_t table_count;
-  struct adit_inbound ahead[ADIT_AHEAD]; /**< ring, the one that came first first; their buffers held */
-  uint32_t ahead_first;                  /**< number of its first one */
-  uint32_t ahead_end;                    /**< number behind its last one */
-  struct adit_flow *touched;             /**< flows for which the next flush has something to do, in order */
+  uint32_t ahead_count;      /**< segments that wait in `ahead` */
+  struct adit_flow *touched; /**< flows for which the next flush has something to do, in order */
   struct adit_flow *touched_tail;
   struct adit_flow_list parked;  /**< flows that wait for an answer, the one whose last SYN is oldest first */
   struct adit_flow_list opening; /**< accepted flows whose handshake is not over, the oldest first; busy ones as well */
   struct adit_flow_list busy; /**< flows that need lwIP's timers: something is to be sent, acknowledged or waited for */
   struct adit_flow_list gone; /**< flows without a connection that are not freed yet: their owner has not heard of it */
-  struct adit_delayed delayed[ADIT_DELAYED]; /**< ring, the one that is due first first */
-  uint32_t delayed_first;                    /**< number of its first one; the first one waits, if there is one */
-  uint32_t delayed_end;                      /**< number behind its last one */
+  uint32_t delayed_first;     /**< number of the first one in `delayed`; it waits, if there is one */
+  uint32_t delayed_end;       /**< number behind the last one */
   uint32_t parked_limit;
   struct adit_syn_cache *syn_cache; /**< handshakes that had to make room; NULL without */
   bool starved;                     /**< there are flows with ADIT_MARK_STARVED */
@@ -236,6 +234,9 @@ struct adit_stack {
   struct adit_port_rate refusals; /**< ICMP errors that refuse a parked SYN */
   struct adit_port_rate resets;   /**< RSTs for segments that belong to no connection */
   struct adit_stack_stats stats;
+
+  struct adit_inbound ahead[ADIT_AHEAD];     /**< in order, their buffers held */
+  struct adit_delayed delayed[ADIT_DELAYED]; /**< ring, the one that is due first first */
 };
 
 /** Count a dropped packet. */
@@ -273,7 +274,7 @@ void adit_neighbour_discovery(struct adit_stack *stack, const struct adit_inboun
 
 /** Whether both are the same end of a conversation. */
 static inline bool adit_endpoint_same(const adit_endpoint *a, const adit_endpoint *b) {
-  return a->port == b->port && adit_ip_equal(a->ip, b->ip);
+  return a->port == b->port && memcmp(&a->ip, &b->ip, sizeof a->ip) == 0;
 }
 
 /* table.c */
@@ -281,6 +282,9 @@ int adit_table_new(struct adit_stack *stack);
 
 /** A flow's place in the table, which nobody without the stack's secret can tell. Equal for equal tuples, as long as the stack. */
 uint32_t adit_table_hash(const struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote);
+
+/** The same of what came in, which is TCP or UDP. */
+uint32_t adit_table_hash_inbound(const struct adit_stack *stack, const struct adit_inbound *in);
 
 /** The chain of flows with this hash and others; valid until a flow is added. */
 static inline struct adit_flow **adit_table_chain(const struct adit_stack *stack, uint32_t hash) {

@@ -4,13 +4,14 @@
  * TCP segments, from the check of the packet (input.c) to lwIP.
  *
  * Among very many flows the next segment is for one that is in no cache, and memory takes longer to answer than all the rest of
- * a packet. So where there are many, a segment waits until WAIT others have come, or for the flush, and every APART of them it
- * takes a step: what a step reads, the one before has asked for, and it has come meanwhile. Steps only ask; when its turn has
- * come, a segment looks its flow up as if there had been none. Segments keep their order.
+ * a packet. So where there are many, segments wait for each other, up to ADIT_AHEAD of them or until the flush. Then memory is
+ * asked for what they need, of all at once: a request whose page is not known to the processor either holds it up, but not the
+ * requests behind it. Asking changes nothing; when its turn has come, a segment looks its flow up as if nobody had asked.
+ * Segments keep their order.
  *
- *   announced  asks for its chain of the flow table
- *   first      for the flow that comes first there, and the pcb in it
- *   second     when that is another's, for the next one
+ *   when it comes, before its check  its chain of the flow table
+ *   when those that wait have come   the flow that is first there, with the pcb in it
+ *   when these are there             where that is another's, the next one
  *
  * A segment goes in without a copy, but for one case: a small one that is out of order. lwIP would keep it, and with it a
  * buffer of 64 KiB.
@@ -20,17 +21,12 @@
 #include "stack/core.h"
 
 enum {
-  STEPS = 2,
-  APART = 2,
-  WAIT = (STEPS + 1) * APART,
   FEW = 1024,   /* flows that a cache has room for */
   LINE = 64,    /* bytes of a cache line */
   SMALL = 2048, /* bytes: a segment for which a copy is cheaper than a buffer */
   RESET_BURST = 100,
   RESET_RATE = 1000 /* a second: resets for segments that belong to no connection */
 };
-
-_Static_assert((int)WAIT < (int)ADIT_AHEAD, "those that wait, and one more");
 
 static struct pbuf *copy_to_pbuf(const void *data, size_t length) {
   struct pbuf *pbuf = pbuf_alloc(PBUF_RAW, (u16_t)length, PBUF_RAM);
@@ -102,68 +98,43 @@ static void deliver(struct adit_stack *stack, struct adit_inbound *in) {
 
 /* ---- the segments that wait ---- */
 
-static struct adit_inbound *place(struct adit_stack *stack, uint32_t number) {
-  return &stack->ahead[number % ADIT_AHEAD];
-}
-
 void adit_segment_announce(const struct adit_stack *stack, struct adit_inbound *in) {
-  adit_endpoint local = adit_inbound_local(in);
-  adit_endpoint remote = adit_inbound_remote(in);
-  in->hash = adit_table_hash(stack, &local, &remote);
+  in->hash = adit_table_hash_inbound(stack, in);
   if (stack->table_count >= FEW) fetch(adit_table_chain(stack, in->hash), sizeof(struct adit_flow *));
 }
 
-/* The step of that number, from 1 on. */
-static void take_step(const struct adit_stack *stack, const struct adit_inbound *in, unsigned number) {
-  const struct adit_flow *flow = *adit_table_chain(stack, in->hash);
-  if (flow && number > 1) flow = flow->hash == in->hash ? NULL : flow->next_in_table;
-  if (flow) fetch(flow, sizeof *flow);
-}
-
-/* How many have come since. */
-static uint32_t waited(const struct adit_stack *stack, uint32_t number) {
-  return stack->ahead_end - 1 - number;
-}
-
-/* One more has come. */
-static void move_up(struct adit_stack *stack) {
-  for (uint32_t number = stack->ahead_first; waited(stack, number) > 0; number++) {
-    uint32_t others = waited(stack, number);
-    if (others % APART == 0) take_step(stack, place(stack, number), others / APART);
+static void ask(const struct adit_stack *stack) {
+  const struct adit_flow *first[ADIT_AHEAD];
+  for (uint32_t i = 0; i < stack->ahead_count; i++) {
+    first[i] = *adit_table_chain(stack, stack->ahead[i].hash);
+    if (first[i]) fetch(first[i], sizeof *first[i]);
   }
-}
-
-/* None will come: the steps that are left. */
-static void catch_up(struct adit_stack *stack) {
-  for (unsigned step = 1; step <= STEPS; step++)
-    for (uint32_t number = stack->ahead_first; number != stack->ahead_end; number++)
-      if (waited(stack, number) < step * APART) take_step(stack, place(stack, number), step);
-}
-
-static void deliver_first(struct adit_stack *stack) {
-  struct adit_inbound *in = place(stack, stack->ahead_first++);
-  deliver(stack, in);
-  adit_buffer_unref(in->buffer);
-}
-
-void adit_segment_input(struct adit_stack *stack, struct adit_inbound *in) {
-  uint32_t waiting = stack->ahead_end - stack->ahead_first;
-  if (waiting == 0 && stack->table_count < FEW) {
-    deliver(stack, in);
-    return;
+  for (uint32_t i = 0; i < stack->ahead_count; i++) {
+    if (!first[i] || first[i]->hash == stack->ahead[i].hash || !first[i]->next_in_table) continue;
+    fetch(first[i]->next_in_table, sizeof *first[i]);
   }
-  if (waiting == WAIT) deliver_first(stack);
-  *place(stack, stack->ahead_end++) = *in;
-  adit_buffer_ref(in->buffer);
-  move_up(stack);
 }
 
 void adit_segment_flush(struct adit_stack *stack) {
-  if (stack->ahead_first == stack->ahead_end) return;
-  catch_up(stack);
-  while (stack->ahead_first != stack->ahead_end) deliver_first(stack);
+  if (stack->ahead_count == 0) return;
+  ask(stack);
+  for (uint32_t i = 0; i < stack->ahead_count; i++) {
+    deliver(stack, &stack->ahead[i]);
+    adit_buffer_unref(stack->ahead[i].buffer);
+  }
+  stack->ahead_count = 0;
+}
+
+void adit_segment_input(struct adit_stack *stack, struct adit_inbound *in) {
+  if (stack->ahead_count == 0 && stack->table_count < FEW) {
+    deliver(stack, in);
+    return;
+  }
+  if (stack->ahead_count == ADIT_AHEAD) adit_segment_flush(stack);
+  stack->ahead[stack->ahead_count++] = *in;
+  adit_buffer_ref(in->buffer);
 }
 
 void adit_segment_discard(struct adit_stack *stack) {
-  while (stack->ahead_first != stack->ahead_end) adit_buffer_unref(place(stack, stack->ahead_first++)->buffer);
+  while (stack->ahead_count > 0) adit_buffer_unref(stack->ahead[--stack->ahead_count].buffer);
 }

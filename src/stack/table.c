@@ -4,6 +4,7 @@
  * Flows by 4-tuple: a hash table with chains, keyed by the stack's secret so that nobody can aim at one chain. It doubles
  * when there are half as many flows as chains, so that most flows are the first of theirs, and never shrinks.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,21 +13,41 @@
 
 enum { FIRST_CHAINS = 256 };
 
+/* Bytes of addresses and of two ports, and where the source is in an IP header. */
+enum { ADDRESS4 = 4, ADDRESS6 = 16, PORTS = 4, SOURCE4 = 12, SOURCE6 = 8 };
+
 int adit_table_new(struct adit_stack *stack) {
   stack->table = calloc(FIRST_CHAINS, sizeof *stack->table);
   stack->table_mask = FIRST_CHAINS - 1;
   return stack->table ? 0 : -ENOMEM;
 }
 
+/* A tuple is hashed as it lies in a packet from the remote end: source, destination, both ports. */
+static uint32_t hash_tuple(const struct adit_stack *stack, const void *tuple, size_t length) {
+  return (uint32_t)adit_port_hash(stack->port, ADIT_HASH_FLOW, tuple, length);
+}
+
 uint32_t adit_table_hash(const struct adit_stack *stack, const adit_endpoint *local, const adit_endpoint *remote) {
-  uint8_t tuple[2 * 16 + 2 * 2];
+  uint8_t tuple[2 * ADDRESS6 + PORTS];
   size_t length = adit_ip_length(local->ip);
-  uint8_t *at = tuple;
-  memcpy(at, local->ip.bytes, length);
-  memcpy(at += length, remote->ip.bytes, length);
-  memcpy(at += length, &local->port, sizeof local->port);
-  memcpy(at += sizeof local->port, &remote->port, sizeof remote->port);
-  return (uint32_t)adit_port_hash(stack->port, ADIT_HASH_FLOW, tuple, (size_t)(at - tuple) + sizeof remote->port);
+  const uint16_t ports[2] = {htons(remote->port), htons(local->port)};
+  memcpy(tuple, remote->ip.bytes, length);
+  memcpy(tuple + length, local->ip.bytes, length);
+  memcpy(tuple + 2 * length, ports, sizeof ports);
+  return hash_tuple(stack, tuple, 2 * length + sizeof ports);
+}
+
+uint32_t adit_table_hash_inbound(const struct adit_stack *stack, const struct adit_inbound *in) {
+  uint8_t tuple[2 * ADDRESS6 + PORTS];
+  const uint8_t *ports = in->ip + in->header.transport;
+  if (in->header.version == 4) {
+    memcpy(tuple, in->ip + SOURCE4, 2 * (size_t)ADDRESS4);
+    memcpy(tuple + 2 * (size_t)ADDRESS4, ports, PORTS);
+    return hash_tuple(stack, tuple, 2 * (size_t)ADDRESS4 + PORTS);
+  }
+  memcpy(tuple, in->ip + SOURCE6, 2 * (size_t)ADDRESS6);
+  memcpy(tuple + 2 * (size_t)ADDRESS6, ports, PORTS);
+  return hash_tuple(stack, tuple, sizeof tuple);
 }
 
 struct adit_flow *adit_table_find(const struct adit_stack *stack, const adit_endpoint *local,

@@ -96,6 +96,11 @@ def read_line(client, end):
     return json.loads(line)
 
 
+def stay():
+    """Keep to one CPU, always the same: those of a virtual machine are not equally fast, by 1.6 at times."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
 def cost(case, flows, programs, work):
     """A run of adit_cost at so many flows; instructions with callgrind, time without."""
     _, what, key = case.run
@@ -105,7 +110,7 @@ def cost(case, flows, programs, work):
         command.append(str(COST_COUNT[what]))
         command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=" + path, *command]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=COST_S)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COST_S, preexec_fn=stay)
     except FileNotFoundError:
         raise Failed("valgrind is not installed") from None
     except subprocess.TimeoutExpired:
