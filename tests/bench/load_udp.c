@@ -189,6 +189,7 @@ static uint64_t last_number(struct batch *batch, int got, const struct joined *j
 
 static void run_down(char **argv, bool runs) {
   static struct batch batch;
+  static const struct timeval moment = {.tv_usec = 2000}; /* the source may end before the time is over */
   struct joined joined;
   const struct load_target target = load_target_of(argv[0], "5002");
   uint64_t duration = load_duration_ns(argv[1]);
@@ -210,6 +211,7 @@ static void run_down(char **argv, bool runs) {
   errno = 0;
   if (came == 0) load_die("nothing comes from the source");
   if (runs) set_runs(fd, 0, true);
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof moment) != 0) load_die("SO_RCVTIMEO");
   start = load_now_ns();
   while (load_now_ns() - start < duration) {
     int got = runs ? receive_run(fd, &batch, &joined) : recvmmsg(fd, batch.header, BATCH, MSG_WAITFORONE, NULL);
