@@ -25,14 +25,14 @@ wanted() {
 }
 
 [ -d "$build" ] || fail "$build is not there: build the preset dev first"
-ours=$build/src/CMakeFiles/adit_objects.dir
-core=("$build/third_party/lwip" "$build/port" "$ours/stack" "$ours/packet")
+made=$build/src/CMakeFiles
+core=("$build/third_party/lwip" "$build/port" "$made/adit_core.dir/stack" "$made/adit_core.dir/packet")
 for folder in "${core[@]}"; do [ -d "$folder" ] || fail "expected object files in $folder, found no such folder"; done
 objects=$(find "${core[@]}" -name '*.o' | wc -l)
 [ "$objects" -gt 30 ] || fail "expected more than 30 objects of the core, found $objects"
 check_equal "functions that the core must not ask for" "" "$(wanted "${core[@]}")"
 
 # The same question finds them where they are.
-run wanted "$ours/device"
+run wanted "$made/adit_objects.dir/device"
 check_says "the device layer, asked the same" "ioctl in "
 finish
