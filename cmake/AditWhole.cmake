@@ -2,7 +2,7 @@
 # The core compiled as a whole: the compiler sees its files, port/ and lwIP at once, so that what is called with every packet
 # needs no call. What comes out is one object without anything of link-time optimisation left in it: who links the library
 # needs no options for it, and no compiler of the same version.
-option(ADIT_WHOLE "Compile the core as a whole: a fifth less time for each packet (needs GCC, and no Debug build)" ON)
+option(ADIT_WHOLE "Compile the core as a whole: a fifth to a third less time for each packet (needs GCC, and no Debug build)" ON)
 
 set(adit_whole_flags -flto=auto -flinker-output=nolto-rel -r -nostdlib)
 set(ADIT_WHOLE_TEXT ON)

@@ -103,6 +103,7 @@ void adit_segment_announce(const struct adit_stack *stack, struct adit_inbound *
   if (stack->table_count >= FEW) fetch(adit_table_chain(stack, in->hash), sizeof(struct adit_flow *));
 }
 
+/* For what the look-ups of those that wait will read. */
 static void ask(const struct adit_stack *stack) {
   const struct adit_flow *first[ADIT_AHEAD];
   for (uint32_t i = 0; i < stack->ahead_count; i++) {
