@@ -54,7 +54,7 @@ def draw(summaries, facts, path):
         for terminal, end in (("svg size 1200,%d dynamic background 'white'", "svg"), ("pngcairo size 1200,%d", "png")):
             script = (
                 "set terminal %s\nset output '%s.%s'\nset style data histogram\nset style histogram clustered gap 1\n"
-                "set style fill solid 0.8 noborder\nset linetype 9 linecolor 'grey50'\nset grid ytics\nset key outside right top\n"
+                "set style fill solid 0.8 noborder\nset linetype 9 linecolor 'grey50'\nset linetype 10 linecolor 'sienna4'\nset grid ytics\nset key outside right top\n"
                 "set multiplot layout %d,1 title 'Linux %s, %s CPUs, medians of %s rounds'\n%sunset multiplot\n"
                 % (terminal % (320 * len(parts) + 40), path, end, len(parts), facts["kernel"], facts["cpus"], facts["rounds"], body)
             )
